@@ -1,0 +1,95 @@
+package topology
+
+import "strings"
+
+// Setting is an environment variable that is not derived from a resource.
+type Setting struct {
+	Name    string
+	Default string // empty: a deployment must give it, unless Optional
+	// Optional settings may stay empty.
+	Optional bool
+	Purpose  string
+}
+
+// Settings lists them. Durations are in Go's notation, as 90s.
+var Settings = []Setting{
+	{Name: "OUTPOST_API_URL", Purpose: "Base URL of the API, as workers reach it."},
+	{Name: "OUTPOST_REPO_SCHEMES", Default: "https", Purpose: "URL schemes that a repository may have, comma separated."},
+	{Name: "OUTPOST_PROVIDER_URLS", Optional: true, Purpose: "Base URLs that replace providers' own: name=url, comma separated."},
+	{Name: "OUTPOST_FLEET_CAP", Default: "200", Purpose: "Runs in flight over all tenants, a soft cap."},
+	{Name: "OUTPOST_CLAIM_LEASE", Default: "5m", Purpose: "From launch until a worker must have claimed its attempt."},
+	{Name: "OUTPOST_HEARTBEAT_LEASE", Default: "90s", Purpose: "Between two heartbeats before a run counts as lost."},
+	{Name: "OUTPOST_HEARTBEAT_EVERY", Default: "20s", Purpose: "How often workers report."},
+	{Name: "OUTPOST_UPLOAD_GRACE", Default: "5m", Purpose: "After a run's deadline, for uploads and the report."},
+	{Name: "OUTPOST_NO_CAPACITY_WAIT", Default: "30s", Purpose: "Between launches when there is no capacity."},
+	{Name: "OUTPOST_NO_CAPACITY_LIMIT", Default: "15m", Purpose: "Without capacity before a run goes back to the queue."},
+}
+
+// timing names the settings that task.Timing is read from.
+var timing = []string{
+	"OUTPOST_CLAIM_LEASE", "OUTPOST_HEARTBEAT_LEASE", "OUTPOST_HEARTBEAT_EVERY",
+	"OUTPOST_UPLOAD_GRACE", "OUTPOST_NO_CAPACITY_WAIT", "OUTPOST_NO_CAPACITY_LIMIT",
+}
+
+// The environment variables that resources give to the functions that use them.
+const (
+	EnvTable          = "OUTPOST_TABLE"           // table name
+	EnvBucket         = "OUTPOST_BUCKET"          // bucket name
+	EnvKey            = "OUTPOST_KMS_KEY"         // key ARN
+	EnvPlatformSecret = "OUTPOST_PLATFORM_SECRET" // secret ARN
+	EnvWorkflow       = "OUTPOST_STATE_MACHINE"   // state machine ARN
+	EnvCluster        = "OUTPOST_CLUSTER"         // cluster ARN
+	EnvSubnets        = "OUTPOST_SUBNETS"         // comma separated; only with Run
+	EnvSecurityGroups = "OUTPOST_SECURITY_GROUPS" // comma separated; only with Run
+)
+
+// EnvQueue is the variable that holds a queue's URL.
+func EnvQueue(name string) string {
+	return "OUTPOST_QUEUE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// Env lists the environment variables that a use gives.
+func (u Use) Env() []string {
+	if name, ok := strings.CutPrefix(string(u.Resource), "queue/"); ok {
+		return []string{EnvQueue(name)}
+	}
+	switch u.Resource {
+	case Table:
+		return []string{EnvTable}
+	case Bucket:
+		return []string{EnvBucket}
+	case Key:
+		return []string{EnvKey}
+	case PlatformSecret:
+		return []string{EnvPlatformSecret}
+	case Workflow:
+		return []string{EnvWorkflow}
+	case Cluster:
+		for _, a := range u.Access {
+			if a == Run {
+				return []string{EnvCluster, EnvSubnets, EnvSecurityGroups}
+			}
+		}
+		return []string{EnvCluster}
+	}
+	return nil
+}
+
+// Env lists every environment variable of the function, resources first.
+func (f Function) Env() []string {
+	var names []string
+	for _, u := range f.Uses {
+		names = append(names, u.Env()...)
+	}
+	return append(names, f.Settings...)
+}
+
+// SettingByName returns a row of Settings, and whether there is one.
+func SettingByName(name string) (Setting, bool) {
+	for _, s := range Settings {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Setting{}, false
+}

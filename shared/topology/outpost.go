@@ -1,0 +1,127 @@
+package topology
+
+import "time"
+
+// Wakeups is the FIFO queue of messages that make the scheduler look. All its
+// messages share one group, so that one scheduler runs at a time.
+const Wakeups = "wakeups"
+
+// Queues lists the queues.
+var Queues = []QueueSpec{
+	{Name: Wakeups, FIFO: true, Consumer: "scheduler", BatchSize: 10, MaxConcurrency: 1, VisibilityTimeout: 3 * time.Minute, MaxReceives: 5},
+}
+
+// Schedules lists the schedules.
+var Schedules = []Schedule{
+	{Name: "reaper", Every: time.Minute, Function: "reaper"},
+}
+
+// EventRules lists the EventBridge rules.
+var EventRules = []EventRule{
+	{Name: "container-stopped", Source: "aws.ecs", DetailType: "ECS Task State Change", LastStatus: "STOPPED", Function: "container-stopped"},
+}
+
+// SingleTable is the table that holds everything.
+var SingleTable = TableSpec{
+	PartitionKey: "PK", SortKey: "SK", TTL: "TTL",
+	Indexes: []Index{
+		{Name: "GSI1", PartitionKey: "GSI1PK", SortKey: "GSI1SK"},
+		{Name: "GSI2", PartitionKey: "GSI2PK", SortKey: "GSI2SK", KeysOnly: true},
+	},
+}
+
+// Functions lists every Lambda function.
+var Functions = []Function{
+	api("create-task", "Admits a task in one transaction and wakes the scheduler.", use(Table, Read, Write), use(Queue(Wakeups), Send)).
+		with("OUTPOST_REPO_SCHEMES"),
+	api("list-tasks", "Lists the tenant's tasks, newest first.", use(Table, Read)),
+	api("get-task", "Reads one task with its runs.", use(Table, Read)),
+	api("list-task-events", "Reads the events of all runs of a task.", use(Table, Read)),
+	api("cancel-task", "Asks for the end of every run of a task.", use(Table, Read, Write)),
+	api("get-run", "Reads one run.", use(Table, Read)),
+	api("list-run-events", "Reads a run's events, waiting for new ones up to 20 s.", use(Table, Read)),
+	api("list-artifacts", "Lists a run's artifacts with download URLs.", use(Table, Read), use(Bucket, Read)),
+	api("get-patch", "Reads a run's patch.", use(Table, Read), use(Bucket, Read)),
+	api("cancel-run", "Asks for the end of one run.", use(Table, Read, Write)),
+	api("list-agents", "Lists the agents that the tenant's plan allows."),
+	api("health", "Says that the API answers."),
+	api("docs", "Serves the API's description and a page to read it."),
+
+	function("authorizer", 5*time.Second, "Turns an API key into the caller's context.", use(Table, Read), use(PlatformSecret, Read)),
+
+	runner("authorize", "Checks a worker's ticket or run token.", use(PlatformSecret, Read)),
+	runner("claim", "Binds an attempt to the worker that asks first.", use(Table, Read, Write), use(Key, Decrypt), use(PlatformSecret, Read)).
+		with(timing...).with("OUTPOST_REPO_SCHEMES", "OUTPOST_PROVIDER_URLS"),
+	runner("pin", "Fixes the commit that all runs of a task use.", use(Table, Read, Write)),
+	runner("heartbeat", "Extends a run's lease and tells whether to stop.", use(Table, Read, Write)).with(timing...),
+	runner("events", "Stores a batch of a run's events.", use(Table, Read, Write)),
+	runner("uploads", "Hands out upload URLs for a run's artifacts.", use(Table, Read), use(Bucket, Write)),
+	runner("finish", "Stores a run's result and answers the state machine.", use(Table, Read, Write), use(Workflow, Answer)),
+
+	function("scheduler", 60*time.Second, "Picks waiting runs fairly and starts them.", use(Table, Read, Write), use(Workflow, Start)).
+		with(timing...).with("OUTPOST_FLEET_CAP"),
+	function("workflow/launch", 60*time.Second, "Makes an attempt and launches its container.",
+		use(Table, Read, Write), use(Cluster, Run, Stop), use(PlatformSecret, Read), use(Workflow, Answer)).
+		with(timing...).with("OUTPOST_API_URL"),
+	function("workflow/settle", 30*time.Second, "Ends a run, or sends it round again.", use(Table, Read, Write), use(Queue(Wakeups), Send)).
+		with(timing...),
+	function("container-stopped", 30*time.Second, "Records the end of a container and answers the state machine.",
+		use(Table, Read, Write), use(Workflow, Answer)),
+	function("reaper", 60*time.Second, "Heals what a lost message or a crash left behind.",
+		use(Table, Read, Write), use(Queue(Wakeups), Send), use(Workflow, Start, Describe, Answer), use(Cluster, Stop)).
+		with(timing...),
+}
+
+// Routes lists every HTTP route.
+var Routes = []Route{
+	{"POST", "/v1/tasks", "api/create-task", ByAPIKey, "tasks:write"},
+	{"GET", "/v1/tasks", "api/list-tasks", ByAPIKey, "tasks:read"},
+	{"GET", "/v1/tasks/{id}", "api/get-task", ByAPIKey, "tasks:read"},
+	{"GET", "/v1/tasks/{id}/events", "api/list-task-events", ByAPIKey, "tasks:read"},
+	{"POST", "/v1/tasks/{id}/cancel", "api/cancel-task", ByAPIKey, "tasks:write"},
+	{"GET", "/v1/runs/{id}", "api/get-run", ByAPIKey, "tasks:read"},
+	{"GET", "/v1/runs/{id}/events", "api/list-run-events", ByAPIKey, "tasks:read"},
+	{"GET", "/v1/runs/{id}/artifacts", "api/list-artifacts", ByAPIKey, "tasks:read"},
+	{"GET", "/v1/runs/{id}/patch", "api/get-patch", ByAPIKey, "tasks:read"},
+	{"POST", "/v1/runs/{id}/cancel", "api/cancel-run", ByAPIKey, "tasks:write"},
+	{"GET", "/v1/agents", "api/list-agents", ByAPIKey, "tasks:read"},
+	{"GET", "/health", "api/health", Open, ""},
+	{"GET", "/docs", "api/docs", Open, ""},
+	{"GET", "/openapi.yaml", "api/docs", Open, ""},
+
+	{"POST", "/runner/v1/claim", "runner/claim", ByRunner, ""},
+	{"POST", "/runner/v1/pin", "runner/pin", ByRunner, ""},
+	{"POST", "/runner/v1/heartbeat", "runner/heartbeat", ByRunner, ""},
+	{"POST", "/runner/v1/events", "runner/events", ByRunner, ""},
+	{"POST", "/runner/v1/uploads", "runner/uploads", ByRunner, ""},
+	{"POST", "/runner/v1/finish", "runner/finish", ByRunner, ""},
+}
+
+func api(operation, purpose string, uses ...Use) Function {
+	return function("api/"+operation, 29*time.Second, purpose, uses...)
+}
+
+func runner(operation, purpose string, uses ...Use) Function {
+	return function("runner/"+operation, 29*time.Second, purpose, uses...)
+}
+
+func function(name string, timeout time.Duration, purpose string, uses ...Use) Function {
+	return Function{Name: name, Purpose: purpose, Timeout: timeout, MemoryMB: 256, Uses: uses}
+}
+
+func use(r Resource, a ...Access) Use { return Use{Resource: r, Access: a} }
+
+func (f Function) with(settings ...string) Function {
+	f.Settings = append(f.Settings[:len(f.Settings):len(f.Settings)], settings...)
+	return f
+}
+
+// FunctionByName returns the function of a name, and whether there is one.
+func FunctionByName(name string) (Function, bool) {
+	for _, f := range Functions {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Function{}, false
+}

@@ -1,0 +1,119 @@
+// Package topology is the one description of what Outpost consists of:
+// functions and what each uses, routes, queues, schedules, the table and its
+// indexes, the worker, and every environment variable. infra/local runs it on
+// one machine and the CDK app turns it into CloudFormation; what is not here
+// does not exist. It is plain data and imports nothing of either.
+package topology
+
+import "time"
+
+// Function is one Lambda function. Its name is its directory under functions/.
+type Function struct {
+	Name     string
+	Purpose  string
+	Timeout  time.Duration
+	MemoryMB int
+	Uses     []Use
+	Settings []string // names of rows of Settings
+}
+
+// Use grants a function access to a resource. Permissions and environment both
+// follow from it.
+type Use struct {
+	Resource Resource
+	Access   []Access
+}
+
+// Resource names one thing that functions use.
+type Resource string
+
+// The resources. A queue is used as Queue(name).
+const (
+	Table          Resource = "table"
+	Bucket         Resource = "bucket"
+	Key            Resource = "key"             // the KMS key of tenants' secrets
+	PlatformSecret Resource = "platform-secret" // pepper and, later, Stripe's keys: one JSON secret
+	Workflow       Resource = "workflow"        // the state machine of a run
+	Cluster        Resource = "cluster"         // where workers run
+)
+
+// Queue is the resource of a queue of that name.
+func Queue(name string) Resource { return Resource("queue/" + name) }
+
+// Access is a right on a resource.
+type Access string
+
+// The rights.
+const (
+	Read     Access = "read"
+	Write    Access = "write"
+	Send     Access = "send"
+	Decrypt  Access = "decrypt"
+	Encrypt  Access = "encrypt"
+	Start    Access = "start"    // start an execution
+	Describe Access = "describe" // describe an execution
+	Answer   Access = "answer"   // send a task token's success or failure
+	Run      Access = "run"      // run a container
+	Stop     Access = "stop"     // stop a container
+)
+
+// Authorizer guards a route.
+type Authorizer string
+
+// The authorizers. Open routes have none.
+const (
+	Open      Authorizer = ""
+	ByAPIKey  Authorizer = "authorizer"       // name of the function that decides
+	ByRunner  Authorizer = "runner/authorize" // tickets and run tokens
+	CacheTime            = 60 * time.Second   // of ByAPIKey's answers, by API key
+)
+
+// Route is one HTTP route.
+type Route struct {
+	Method     string
+	Path       string // API Gateway form: /v1/tasks/{id}
+	Function   string
+	Authorizer Authorizer
+	Scope      string // what the caller's key must hold; empty for none
+}
+
+// QueueSpec is one SQS queue with its dead-letter queue, and the function that
+// consumes it.
+type QueueSpec struct {
+	Name              string
+	FIFO              bool
+	Consumer          string
+	BatchSize         int
+	MaxConcurrency    int // invocations at once; FIFO with one group has 1
+	VisibilityTimeout time.Duration
+	MaxReceives       int // then a message moves to the dead-letter queue
+}
+
+// Schedule invokes a function at an interval.
+type Schedule struct {
+	Name     string
+	Every    time.Duration
+	Function string
+}
+
+// EventRule sends an EventBridge event to a function.
+type EventRule struct {
+	Name       string
+	Source     string
+	DetailType string
+	LastStatus string // detail.lastStatus that it matches
+	Function   string
+}
+
+// TableSpec is the single table.
+type TableSpec struct {
+	PartitionKey, SortKey string // both strings
+	TTL                   string
+	Indexes               []Index
+}
+
+// Index is a sparse global secondary index, keyed by two string attributes.
+type Index struct {
+	Name, PartitionKey, SortKey string
+	KeysOnly                    bool // else every attribute is projected
+}
