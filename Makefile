@@ -1,0 +1,70 @@
+# Outpost. `make help` lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+# Pinned tools, built from source into build/tools; none is a dependency of the module.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GITLEAKS    := github.com/zricethezav/gitleaks/v8@v8.30.1
+GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
+
+TOOLS := build/tools
+GOFLAGS_BINARIES := -trimpath -buildvcs=false -tags lambda.norpc -ldflags='-s -w'
+TESTSUM := $(TOOLS)/gotestsum --format pkgname-and-test-fails --jsonfile
+
+.PHONY: help demo run test e2e race bench check fmt build tools require clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: require build ## One task, several real agents, verified patches: the whole of Outpost in half a minute (LIVE=1: your own provider keys)
+	@build/demo
+
+run: require build ## Serve Outpost on 127.0.0.1:8080 (OUTPOST_ADDR) until Ctrl-C; data in .outpost/
+	@exec build/local serve
+
+test: require build $(TOOLS)/gotestsum ## Every test that needs Go, Node with npm and git
+	@$(TESTSUM) build/test.json -- -shuffle=on -count=1 -timeout 15m ./...
+	@.ci/no-skips build/test.json
+
+e2e: require build $(TOOLS)/gotestsum ## What needs more: python3 with venv (aider) and Java 17 (DynamoDB Local)
+	@$(TESTSUM) build/e2e.json -- -tags e2e -run '^TestE2E' -count=1 -timeout 15m ./...
+	@.ci/no-skips build/e2e.json
+
+race: require build $(TOOLS)/gotestsum ## The concurrent packages once more under the race detector (needs a C compiler)
+	@$(TESTSUM) build/race.json -- -race -short -shuffle=on -count=1 -timeout 15m $(RACE)
+
+bench: require build ## Measure, and rewrite docs/benchmarks.md
+	@build/bench
+
+check: require $(TOOLS)/staticcheck $(TOOLS)/gitleaks ## Format, vet, lint, import rules, generated files, secret scan
+	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); [ -z "$$bad" ] || { echo "not formatted (make fmt): $$bad"; exit 1; }
+	@go vet -tags e2e ./...
+	@go mod verify >/dev/null
+	@go mod tidy -diff >/dev/null || { echo "go.mod or go.sum is not tidy (go mod tidy)"; exit 1; }
+	@$(TOOLS)/staticcheck -tags e2e ./...
+	@go test -count=1 ./shared/topology ./shared/contract
+	@$(TOOLS)/gitleaks git --no-banner --redact --log-level error .
+	@$(TOOLS)/gitleaks dir --no-banner --redact --log-level error .
+	@echo "check: all good"
+
+fmt: ## Format every Go file
+	@gofmt -w $$(git ls-files -co --exclude-standard '*.go')
+
+build: ## Build functions, worker, client and the local target into build/
+	@mkdir -p build/functions
+	@CGO_ENABLED=0 go build $(GOFLAGS_BINARIES) -o build/functions/ ./functions/...
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -o build/ ./cmd/... ./infra/local/...
+
+tools: $(TOOLS)/staticcheck $(TOOLS)/gitleaks $(TOOLS)/gotestsum ## Build the pinned tools
+
+$(TOOLS)/staticcheck: ; @GOBIN=$(abspath $(TOOLS)) go install $(STATICCHECK)
+$(TOOLS)/gitleaks:    ; @GOBIN=$(abspath $(TOOLS)) go install $(GITLEAKS)
+$(TOOLS)/gotestsum:   ; @GOBIN=$(abspath $(TOOLS)) go install $(GOTESTSUM)
+
+require:
+	@.ci/require
+
+clean: ## Remove what was built and the local data (the agents' cache stays)
+	@rm -rf build .outpost cdk.out

@@ -1,0 +1,60 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"outpost/shared/config"
+	"outpost/shared/task"
+)
+
+func TestDefaultsComeFromTheTopology(t *testing.T) {
+	r := config.New(config.Map(nil))
+	if got := r.Timing(); got != task.DefaultTiming {
+		t.Errorf("timing without an environment is %+v", got)
+	}
+	if got := r.List("OUTPOST_REPO_SCHEMES"); len(got) != 1 || got[0] != "https" {
+		t.Errorf("repository schemes default to %v", got)
+	}
+	if got := r.Pairs("OUTPOST_PROVIDER_URLS"); len(got) != 0 {
+		t.Errorf("an optional setting gave %v", got)
+	}
+	if err := r.Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEverythingWrongIsNamedAtOnce(t *testing.T) {
+	r := config.New(config.Map(map[string]string{
+		"OUTPOST_FLEET_CAP": "0", "OUTPOST_CLAIM_LEASE": "soon", "OUTPOST_PROVIDER_URLS": "xai",
+	}))
+	r.String("OUTPOST_TABLE")
+	r.Int("OUTPOST_FLEET_CAP")
+	r.Duration("OUTPOST_CLAIM_LEASE")
+	r.Pairs("OUTPOST_PROVIDER_URLS")
+	err := r.Err()
+	if err == nil {
+		t.Fatal("nothing was wrong")
+	}
+	for _, name := range []string{"OUTPOST_TABLE", "OUTPOST_FLEET_CAP", "OUTPOST_CLAIM_LEASE", "OUTPOST_PROVIDER_URLS"} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("the error does not name %s: %v", name, err)
+		}
+	}
+}
+
+func TestValuesAreRead(t *testing.T) {
+	r := config.New(config.Map(map[string]string{
+		"OUTPOST_TABLE": "t", "OUTPOST_FLEET_CAP": "7", "OUTPOST_HEARTBEAT_LEASE": "3s",
+		"OUTPOST_PROVIDER_URLS": "xai=http://127.0.0.1:1, openai=http://127.0.0.1:2",
+	}))
+	urls := r.Pairs("OUTPOST_PROVIDER_URLS")
+	if r.String("OUTPOST_TABLE") != "t" || r.Int("OUTPOST_FLEET_CAP") != 7 ||
+		r.Duration("OUTPOST_HEARTBEAT_LEASE") != 3*time.Second || urls["openai"] != "http://127.0.0.1:2" || len(urls) != 2 {
+		t.Errorf("read %v", urls)
+	}
+	if err := r.Err(); err != nil {
+		t.Error(err)
+	}
+}
