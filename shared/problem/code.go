@@ -1,0 +1,73 @@
+package problem
+
+import "slices"
+
+// Code names a kind of refusal. Codes never change their meaning.
+type Code string
+
+// The codes.
+const (
+	MalformedRequest    Code = "malformed_request"
+	InvalidParameter    Code = "invalid_parameter"
+	Unauthorized        Code = "unauthorized"
+	InsufficientScope   Code = "insufficient_scope"
+	PlanLimit           Code = "plan_limit"
+	TenantInactive      Code = "tenant_inactive"
+	NotFound            Code = "not_found"
+	NoPatch             Code = "no_patch"
+	TicketBound         Code = "ticket_bound"
+	AttemptSuperseded   Code = "attempt_superseded"
+	RunCancelled        Code = "run_cancelled"
+	ProtocolUnsupported Code = "protocol_unsupported"
+	BodyTooLarge        Code = "body_too_large"
+	UnsupportedMedia    Code = "unsupported_media_type"
+	ValidationFailed    Code = "validation_failed"
+	IdempotencyMismatch Code = "idempotency_mismatch"
+	QuotaExceeded       Code = "quota_exceeded"
+	Internal            Code = "internal"
+	Busy                Code = "busy"
+)
+
+// Info is a row of the table of codes.
+type Info struct {
+	Code      Code
+	Status    int
+	Title     string
+	Retryable bool // the same request may succeed later, unchanged
+}
+
+// table has 400 for what cannot be read at all and 422 for a body that can be
+// read and says something that is not allowed.
+var table = []Info{
+	{MalformedRequest, 400, "The request cannot be read.", false},
+	{InvalidParameter, 400, "A parameter is not valid.", false},
+	{Unauthorized, 401, "The key is not accepted.", false},
+	{InsufficientScope, 403, "The key lacks a scope.", false},
+	{PlanLimit, 403, "The plan does not include this.", false},
+	{TenantInactive, 403, "The account is not active.", false},
+	{NotFound, 404, "Not found.", false},
+	{NoPatch, 404, "The run has no patch.", false},
+	{TicketBound, 409, "Another worker holds this attempt.", false},
+	{AttemptSuperseded, 409, "The attempt is over.", false},
+	{RunCancelled, 409, "The run was cancelled.", false},
+	{ProtocolUnsupported, 409, "The worker's protocol is not served.", false},
+	{BodyTooLarge, 413, "The body is too large.", false},
+	{UnsupportedMedia, 415, "The body must be JSON.", false},
+	{ValidationFailed, 422, "The request is not valid.", false},
+	{IdempotencyMismatch, 422, "The idempotency key was used with another body.", false},
+	{QuotaExceeded, 429, "The daily quota is used up.", true},
+	{Internal, 500, "Internal error.", true},
+	{Busy, 503, "Too much at once.", true},
+}
+
+// Codes returns every row, by status.
+func Codes() []Info { return slices.Clone(table) }
+
+func lookup(c Code) (Info, bool) {
+	for _, i := range table {
+		if i.Code == c {
+			return i, true
+		}
+	}
+	return Info{}, false
+}
