@@ -1,0 +1,201 @@
+// Package asl loads and steps through exactly the part of the Amazon States
+// Language (https://states-language.net) that Outpost's state machine uses:
+// Task over Lambda with and without a task token, Choice, Wait, Succeed and
+// Fail; Retry and Catch; JSONPath payload templates. A definition with any
+// other state, field or resource does not load, so that nothing is ignored
+// silently.
+package asl
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// The resources of a Task.
+const (
+	Invoke             = "arn:aws:states:::lambda:invoke"
+	InvokeAndWaitToken = "arn:aws:states:::lambda:invoke.waitForTaskToken"
+)
+
+// Machine is a loaded definition.
+type Machine struct {
+	Comment string            `json:"Comment,omitempty"`
+	StartAt string            `json:"StartAt"`
+	States  map[string]*State `json:"States"`
+}
+
+// State is one state; which fields may be set depends on its type.
+type State struct {
+	Type    string
+	Comment string `json:",omitempty"`
+	Next    string `json:",omitempty"`
+
+	Resource       string         `json:",omitempty"`
+	Parameters     map[string]any `json:",omitempty"`
+	ResultSelector map[string]any `json:",omitempty"`
+	ResultPath     string         `json:",omitempty"`
+	TimeoutSeconds int            `json:",omitempty"`
+	Retry          []Retrier      `json:",omitempty"`
+	Catch          []Catcher      `json:",omitempty"`
+
+	Choices []Branch `json:",omitempty"`
+	Default string   `json:",omitempty"`
+
+	SecondsPath string `json:",omitempty"`
+
+	Error string `json:",omitempty"`
+	Cause string `json:",omitempty"`
+}
+
+// Retrier tries a failed Task again.
+type Retrier struct {
+	ErrorEquals     []string
+	IntervalSeconds float64 `json:",omitempty"` // 1 when unset
+	MaxAttempts     *int    `json:",omitempty"` // 3 when unset
+	BackoffRate     float64 `json:",omitempty"` // 2 when unset
+	MaxDelaySeconds float64 `json:",omitempty"`
+	JitterStrategy  string  `json:",omitempty"` // FULL or NONE
+}
+
+// Catcher goes on elsewhere when a Task has failed for good.
+type Catcher struct {
+	ErrorEquals []string
+	ResultPath  string `json:",omitempty"`
+	Next        string
+}
+
+// Branch is a way out of a Choice.
+type Branch struct {
+	Variable     string
+	StringEquals string
+	Next         string
+}
+
+// fields lists what a state of a type may set, beside Type and Comment.
+var fields = map[string][]string{
+	"Task":    {"Next", "Resource", "Parameters", "ResultSelector", "ResultPath", "TimeoutSeconds", "Retry", "Catch"},
+	"Choice":  {"Choices", "Default"},
+	"Wait":    {"Next", "SecondsPath"},
+	"Succeed": {},
+	"Fail":    {"Error", "Cause"},
+}
+
+// Load reads a definition. An error names the state and what is wrong with it.
+func Load(definition []byte) (*Machine, error) {
+	var m Machine
+	dec := json.NewDecoder(bytes.NewReader(definition))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&m); err != nil {
+		return nil, fmt.Errorf("asl: %w", err)
+	}
+	var raw struct {
+		States map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(definition, &raw); err != nil {
+		return nil, fmt.Errorf("asl: %w", err)
+	}
+	for name, s := range m.States {
+		allowed, ok := fields[s.Type]
+		if !ok {
+			return nil, fmt.Errorf("asl: state %s: type %q is not one that runs here", name, s.Type)
+		}
+		for field := range raw.States[name] {
+			if field != "Type" && field != "Comment" && !slices.Contains(allowed, field) {
+				return nil, fmt.Errorf("asl: state %s: a %s has no field %s", name, s.Type, field)
+			}
+		}
+		if err := s.check(); err != nil {
+			return nil, fmt.Errorf("asl: state %s: %w", name, err)
+		}
+		for _, next := range s.targets() {
+			if m.States[next] == nil {
+				return nil, fmt.Errorf("asl: state %s goes on to %q, which does not exist", name, next)
+			}
+		}
+	}
+	return &m, m.reachable()
+}
+
+func (s *State) check() error {
+	switch s.Type {
+	case "Task":
+		if s.Resource != Invoke && s.Resource != InvokeAndWaitToken {
+			return fmt.Errorf("resource %q is not one that runs here", s.Resource)
+		}
+		if _, ok := s.Parameters["FunctionName"].(string); !ok {
+			return fmt.Errorf("Parameters name no function")
+		}
+		for _, r := range s.Retry {
+			if len(r.ErrorEquals) == 0 {
+				return fmt.Errorf("a Retry names no error")
+			}
+		}
+		for _, c := range s.Catch {
+			if len(c.ErrorEquals) == 0 {
+				return fmt.Errorf("a Catch names no error")
+			}
+		}
+		if s.Next == "" {
+			return fmt.Errorf("has no Next")
+		}
+		return checkPaths(s.Parameters, s.ResultSelector)
+	case "Choice":
+		if len(s.Choices) == 0 || s.Default == "" {
+			return fmt.Errorf("a Choice needs branches and a Default")
+		}
+		for _, b := range s.Choices {
+			if _, err := parsePath(b.Variable); err != nil {
+				return err
+			}
+		}
+	case "Wait":
+		if s.Next == "" {
+			return fmt.Errorf("has no Next")
+		}
+		_, err := parsePath(s.SecondsPath)
+		return err
+	}
+	return nil
+}
+
+// targets lists every state that this one may go on to.
+func (s *State) targets() []string {
+	var next []string
+	add := func(n string) {
+		if n != "" {
+			next = append(next, n)
+		}
+	}
+	add(s.Next)
+	add(s.Default)
+	for _, b := range s.Choices {
+		add(b.Next)
+	}
+	for _, c := range s.Catch {
+		add(c.Next)
+	}
+	return next
+}
+
+func (m *Machine) reachable() error {
+	if m.States[m.StartAt] == nil {
+		return fmt.Errorf("asl: StartAt names %q, which does not exist", m.StartAt)
+	}
+	seen := map[string]bool{m.StartAt: true}
+	for queue := []string{m.StartAt}; len(queue) > 0; queue = queue[1:] {
+		for _, n := range m.States[queue[0]].targets() {
+			if !seen[n] {
+				seen[n] = true
+				queue = append(queue, n)
+			}
+		}
+	}
+	for name := range m.States {
+		if !seen[name] {
+			return fmt.Errorf("asl: nothing leads to state %s", name)
+		}
+	}
+	return nil
+}

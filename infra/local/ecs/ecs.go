@@ -1,0 +1,263 @@
+// Package ecs is the part of Amazon ECS that Outpost calls: RunTask, StopTask
+// and DescribeTasks. A task is a child process with a clean environment in a
+// PID namespace of its own, so its whole tree ends with it and with Outpost.
+// What is known of tasks is kept in files: after a crash of Outpost its tasks
+// count as stopped, and their events are delivered.
+package ecs
+
+import (
+	"context"
+	"crypto/rand"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"outpost/infra/local/awsjson"
+	"outpost/infra/local/durable"
+	"outpost/shared/clock"
+)
+
+// maxOverrides bounds a RunTask call's overrides, in characters, as Amazon does.
+const maxOverrides = 8192
+
+// Definition is a task definition: the program that a family runs.
+type Definition struct {
+	Path string
+	Args []string
+	Env  []string // beside the overrides; nothing is inherited
+}
+
+// Options say how tasks run.
+type Options struct {
+	Cluster     string // its ARN
+	Dir         string // for tasks' files, logs and scratch folders
+	Families    map[string]Definition
+	StopTimeout time.Duration // between TERM and KILL
+	Clock       clock.Clock
+	// Deliver hands over an EventBridge event; it is repeated until it succeeds.
+	Deliver func(ctx context.Context, event []byte) error
+	// Refuse, when set, may answer a RunTask with a failure's reason, as
+	// RESOURCE:CPU, in place of a task.
+	Refuse func(family string) (reason string)
+	Log    func(format string, args ...any)
+}
+
+// Service runs the tasks.
+type Service struct {
+	Options
+	ctx  context.Context
+	work sync.WaitGroup
+
+	mu      sync.Mutex
+	tasks   map[string]*task // by ARN
+	byToken map[string]*task // by client token
+}
+
+// record is what is kept of a task.
+type record struct {
+	ARN, Family, Group, StartedBy, ClientToken string
+	Environment                                map[string]string
+	CreatedAt, StoppedAt                       time.Time
+	LastStatus, StopCode, StoppedReason        string
+	ExitCode                                   int
+	Delivered                                  bool
+}
+
+type task struct {
+	record
+	stopReason string        // why StopTask was called
+	stop       chan struct{} // closed by StopTask
+	stopOnce   sync.Once
+}
+
+// Open loads what is known of earlier tasks. The context's end kills every
+// task; Close waits for that.
+func Open(ctx context.Context, o Options) (*Service, error) {
+	s := &Service{Options: o, ctx: ctx, tasks: map[string]*task{}, byToken: map[string]*task{}}
+	err := durable.ReadAll(s.Dir, func(path string) error {
+		t := newTask(record{})
+		if err := durable.Read(path, &t.record); err != nil {
+			return err
+		}
+		s.tasks[t.ARN], s.byToken[t.ClientToken] = t, t
+		if t.LastStatus != "STOPPED" {
+			s.ended(t, "EssentialContainerExited", "Outpost was stopped", 137)
+		} else if !t.Delivered {
+			s.work.Go(func() { s.deliver(t) })
+		}
+		return nil
+	})
+	return s, err
+}
+
+// Close waits for every task to have ended.
+func (s *Service) Close() { s.work.Wait() }
+
+// Handler serves the AWS JSON protocol.
+func (s *Service) Handler() awsjson.Service {
+	return awsjson.Service{Name: "ECS", Operations: map[string]awsjson.Operation{
+		"RunTask":       awsjson.Op(s.runTask),
+		"StopTask":      awsjson.Op(s.stopTask),
+		"DescribeTasks": awsjson.Op(s.describeTasks),
+	}}
+}
+
+type pair struct{ Name, Value string }
+type override struct {
+	Name        string
+	Environment []pair
+}
+type runTaskInput struct {
+	Cluster, TaskDefinition, ClientToken, Group, StartedBy string
+	Overrides                                              struct{ ContainerOverrides []override }
+}
+type failure struct {
+	Arn    string `json:"arn,omitempty"`
+	Reason string `json:"reason"`
+}
+type runTaskOutput struct {
+	Tasks    []view    `json:"tasks"`
+	Failures []failure `json:"failures"`
+}
+
+func (s *Service) runTask(_ context.Context, in runTaskInput) (runTaskOutput, error) {
+	out := runTaskOutput{Tasks: []view{}, Failures: []failure{}}
+	if in.Cluster != s.Cluster {
+		return out, awsjson.Errorf("ClusterNotFoundException", "no cluster %s", in.Cluster)
+	}
+	def, ok := s.Families[in.TaskDefinition]
+	if !ok {
+		return out, awsjson.Errorf("ClientException", "no task definition %s", in.TaskDefinition)
+	}
+	env, size := map[string]string{}, 0
+	for _, c := range in.Overrides.ContainerOverrides {
+		for _, p := range c.Environment {
+			env[p.Name] = p.Value
+			size += len(p.Name) + len(p.Value)
+		}
+	}
+	if size > maxOverrides {
+		return out, awsjson.Errorf("InvalidParameterException", "the overrides are longer than %d characters", maxOverrides)
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.byToken[in.ClientToken]; t != nil && in.ClientToken != "" {
+		out.Tasks = append(out.Tasks, t.view())
+		return out, nil
+	}
+	if s.Refuse != nil {
+		if reason := s.Refuse(in.TaskDefinition); reason != "" {
+			out.Failures = append(out.Failures, failure{Reason: reason})
+			return out, nil
+		}
+	}
+	t := newTask(record{
+		ARN:    strings.Replace(s.Cluster, ":cluster/", ":task/", 1) + "/" + strings.ToLower(rand.Text()),
+		Family: in.TaskDefinition, Group: in.Group, StartedBy: in.StartedBy, ClientToken: in.ClientToken,
+		Environment: env, CreatedAt: s.Clock.Now(), LastStatus: "RUNNING",
+	})
+	if err := s.save(t); err != nil {
+		return out, err
+	}
+	s.tasks[t.ARN], s.byToken[t.ClientToken] = t, t
+	s.work.Go(func() { s.run(t, def) })
+	out.Tasks = append(out.Tasks, t.view())
+	return out, nil
+}
+
+type stopTaskInput struct{ Cluster, Task, Reason string }
+type stopTaskOutput struct {
+	Task view `json:"task"`
+}
+
+func (s *Service) stopTask(_ context.Context, in stopTaskInput) (stopTaskOutput, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tasks[in.Task]
+	if t == nil {
+		return stopTaskOutput{}, awsjson.Errorf("InvalidParameterException", "The referenced task was not found.")
+	}
+	t.stopOnce.Do(func() {
+		t.stopReason = in.Reason
+		close(t.stop)
+	})
+	return stopTaskOutput{t.view()}, nil
+}
+
+type describeTasksInput struct {
+	Cluster string
+	Tasks   []string
+}
+
+func (s *Service) describeTasks(_ context.Context, in describeTasksInput) (runTaskOutput, error) {
+	out := runTaskOutput{Tasks: []view{}, Failures: []failure{}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, arn := range in.Tasks {
+		if t := s.tasks[arn]; t != nil {
+			out.Tasks = append(out.Tasks, t.view())
+		} else {
+			out.Failures = append(out.Failures, failure{Arn: arn, Reason: "MISSING"})
+		}
+	}
+	return out, nil
+}
+
+// Running lists the ARNs of the tasks that have not stopped.
+func (s *Service) Running() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var arns []string
+	for arn, t := range s.tasks {
+		if t.LastStatus != "STOPPED" {
+			arns = append(arns, arn)
+		}
+	}
+	return arns
+}
+
+func newTask(r record) *task { return &task{record: r, stop: make(chan struct{})} }
+
+func (s *Service) save(t *task) error {
+	return durable.Write(filepath.Join(s.Dir, t.id()+".json"), t.record)
+}
+
+// id is the last part of the ARN.
+func (t *task) id() string { return t.ARN[strings.LastIndex(t.ARN, "/")+1:] }
+
+// ended records a task's end, once, and delivers its event.
+func (s *Service) ended(t *task, code, reason string, exit int) {
+	s.mu.Lock()
+	t.LastStatus, t.StopCode, t.StoppedReason, t.ExitCode, t.StoppedAt = "STOPPED", code, reason, exit, s.Clock.Now()
+	err := s.save(t)
+	s.mu.Unlock()
+	if err != nil {
+		s.Log("ecs: the end of task %s is not kept: %v", t.id(), err)
+	}
+	s.work.Go(func() { s.deliver(t) })
+}
+
+// deliver hands the task's last event over until that succeeds.
+func (s *Service) deliver(t *task) {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		s.mu.Lock()
+		event := t.event()
+		s.mu.Unlock()
+		err := s.Deliver(s.ctx, event)
+		if err == nil {
+			s.mu.Lock()
+			t.Delivered = true
+			_ = s.save(t) // else it is delivered once more
+			s.mu.Unlock()
+			return
+		}
+		s.Log("ecs: deliver the end of task %s: %v", t.id(), err)
+		select {
+		case <-s.Clock.After(wait):
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package ecs
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+
+	"outpost/infra/local/child"
+)
+
+// maxLog bounds what is kept of a task's output, in bytes.
+const maxLog = 4 << 20
+
+// run is the life of a task: a process, until it exits, StopTask ends it or
+// Outpost stops.
+func (s *Service) run(t *task, def Definition) {
+	scratch, err := os.MkdirTemp("", "outpost-task-")
+	if err != nil {
+		s.ended(t, "TaskFailedToStart", "no scratch folder: "+err.Error(), 1)
+		return
+	}
+	defer os.RemoveAll(scratch)
+	cmd := exec.Command(def.Path, def.Args...)
+	cmd.Dir = scratch
+	cmd.Env = append([]string{"TMPDIR=" + scratch}, def.Env...)
+	for k, v := range t.Environment {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	logs, err := os.OpenFile(filepath.Join(s.Dir, t.id()+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.ended(t, "TaskFailedToStart", "no log file: "+err.Error(), 1)
+		return
+	}
+	defer logs.Close()
+	cmd.Stdout = &capped{w: logs, left: maxLog}
+	cmd.Stderr = cmd.Stdout
+	if err := s.start(cmd); err != nil {
+		s.ended(t, "TaskFailedToStart", "CannotStartContainerError: "+err.Error(), 1)
+		return
+	}
+
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	code, reason := "EssentialContainerExited", "Essential container in task exited"
+	select {
+	case err = <-exited:
+	case <-t.stop:
+		code, reason = "UserInitiated", t.stopReason
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case err = <-exited:
+		case <-s.Clock.After(s.StopTimeout):
+			_ = cmd.Process.Kill()
+			err = <-exited
+		case <-s.ctx.Done():
+			_ = cmd.Process.Kill()
+			err = <-exited
+		}
+	case <-s.ctx.Done():
+		// Recorded and delivered when the service is opened again, as after a crash.
+		_ = cmd.Process.Kill()
+		<-exited
+		return
+	}
+	s.ended(t, code, reason, exitCode(err))
+}
+
+// start starts the command in a PID namespace, or without one where the kernel
+// refuses that.
+func (s *Service) start(cmd *exec.Cmd) error {
+	plain := *cmd
+	child.Isolate(cmd, os.Getuid(), os.Getgid())
+	err := child.Start(cmd)
+	if !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EINVAL) {
+		return err
+	}
+	s.Log("ecs: this kernel refuses namespaces (%v): stray children of an agent may outlive a kill of Outpost", err)
+	plain.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	*cmd = plain
+	return child.Start(cmd)
+}
+
+// exitCode is what a container reports: 128 and the signal for a killed one.
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return 0
+	}
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return exit.ExitCode()
+}
+
+// capped drops what goes beyond its limit, so that a flood fills no disk.
+type capped struct {
+	w    io.Writer
+	left int
+}
+
+func (c *capped) Write(p []byte) (int, error) {
+	n := min(len(p), c.left)
+	c.left -= n
+	_, err := c.w.Write(p[:n])
+	return len(p), err
+}
