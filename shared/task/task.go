@@ -120,6 +120,7 @@ type Run struct {
 	Agent    string
 	Model    string
 	Priority Priority
+	Timeout  time.Duration // of the task
 	State    State
 	Reason   Reason // empty until the run has ended otherwise than well
 	Detail   string // one line for people; scrubbed
@@ -134,6 +135,9 @@ type Run struct {
 	Starts int
 	// Attempt is the current container launch, zero before the first.
 	Attempt Attempt
+	// LastContainer is the container of the attempt before, which the next
+	// launch stops before it starts another.
+	LastContainer string
 	// InfraRetries counts attempts that ended by no fault of agent or tenant.
 	InfraRetries int
 	// NoCapacitySince is when RunTask first found no capacity in this start.
@@ -153,7 +157,7 @@ type Attempt struct {
 	Nonce     string // of the claim that bound the ticket; empty before
 	TaskToken string // of the state machine's waiting state
 	Container string // ARN; empty until RunTask has answered
-	Deadline  time.Time
+	MadeAt    time.Time
 	End       AttemptEnd // zero while the attempt is open
 }
 

@@ -1,0 +1,163 @@
+package table
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"time"
+
+	"outpost/shared/audit"
+	"outpost/shared/plan"
+	"outpost/shared/task"
+	"outpost/shared/tenant"
+)
+
+// Admission is a submission that is to be accepted whole or not at all.
+type Admission struct {
+	Caller     tenant.Caller
+	Task       task.Task // with its Runs
+	Prompt     string
+	RunsPerDay int // plan.Unlimited: counted, not limited
+	// Idempotency is nil when the caller sent no key.
+	Idempotency *Idempotency
+	Audit       audit.Event
+}
+
+// Idempotency is what is kept under an idempotency key for 24 hours.
+type Idempotency struct {
+	Key      string // as sent
+	BodyHash string
+	Status   int // the answer that a repeat gets
+	Body     []byte
+}
+
+// Admit accepts a submission in one transaction: the idempotency record, the
+// checks of key and tenant, the day's meter, the tenant's load, the task, its
+// prompt, runs and queue entries, and the audit event. It returns *Replay or
+// ErrIdempotencyMismatch for a used idempotency key, ErrKeyRevoked,
+// ErrTenantInactive, ErrLimitsChanged, *QuotaError, or ErrConflict.
+func (t *Table) Admit(ctx context.Context, tenantID string, a Admission) error {
+	n := len(a.Task.Runs)
+	if a.RunsPerDay != plan.Unlimited && n > a.RunsPerDay {
+		// The meter's condition cannot say it: a day without a row is at 0.
+		return t.quota(ctx, tenantID, a)
+	}
+	return t.again(ctx, func() error {
+		err := transacted(t.admission(tenantID, a).Run(ctx))
+		var c *conditionFailed
+		if !errors.As(err, &c) {
+			return err
+		}
+		return t.refusal(ctx, tenantID, a, c.failed)
+	})
+}
+
+// The places of the conditions in the transaction.
+const (
+	condKey = iota
+	condTenant
+	condMeter
+	condTask
+	condIdempotency
+)
+
+type writeTx interface{ Run(context.Context) error }
+
+func (t *Table) admission(tenantID string, a Admission) writeTx {
+	now := t.clock.Now()
+	pk := tenantPK(tenantID)
+	n := len(a.Task.Runs)
+	tx := t.db.WriteTx().Idempotent(true)
+	tx.Check(t.items.Check("PK", keyPK(a.Caller.KeyHash)).Range("SK", keySK).
+		If("'Key'.'State' = ? AND 'Key'.'Tenant' = ? AND (ExpiresUnix = ? OR ExpiresUnix > ?)", KeyActive, tenantID, 0, now.Unix()))
+	tx.Check(t.items.Check("PK", pk).Range("SK", tenantSK).
+		If("'Tenant'.'Entitlement'.'State' = ? AND 'Tenant'.'Entitlement'.'Version' = ?", tenant.Active, a.Caller.Entitlement.Version))
+	meter := t.items.Update("PK", pk).Range("SK", meterSK(a.Task.CreatedAt)).
+		Add("Used", n).Set("TTL", now.Add(meterLife).Unix())
+	if a.RunsPerDay != plan.Unlimited {
+		meter.If("attribute_not_exists(Used) OR Used <= ?", a.RunsPerDay-n)
+	}
+	tx.Update(meter)
+	tx.Put(t.items.Put(newTaskRow(tenantID, a.Task, 1)).If("attribute_not_exists(PK)"))
+	if i := a.Idempotency; i != nil {
+		expires := now.Add(idempotencyLife).Unix()
+		tx.Put(t.items.Put(idempotencyRow{key: idempotencyKey(tenantID, i.Key), BodyHash: i.BodyHash,
+			Status: i.Status, Body: i.Body, ExpiresAt: expires, TTL: expires}).
+			If("attribute_not_exists(PK) OR ExpiresAt <= ?", now.Unix()))
+	}
+	tx.Update(t.items.Update("PK", pk).Range("SK", loadSK).
+		Add("Waiting", n).Add("Running", 0).Add("Version", 1).
+		Set("GSI2PK", waitingPK(tenantID)).SetIfNotExists("GSI2SK", waitingSK(tenantID, 0)))
+	tx.Put(t.items.Put(promptRow{key{pk, promptSK(a.Task.ID)}, a.Prompt}))
+	tx.Put(t.items.Put(newAuditRow(tenantID, a.Audit)))
+	for _, r := range a.Task.Runs {
+		r.Timeout = a.Task.Spec.Timeout
+		row, err := newRunRow(tenantID, r, 1)
+		if err != nil {
+			return failedTx{err}
+		}
+		tx.Put(t.items.Put(row))
+		tx.Put(t.items.Put(newQueueRow(tenantID, r)))
+	}
+	return tx
+}
+
+type failedTx struct{ err error }
+
+func (f failedTx) Run(context.Context) error { return f.err }
+
+// refusal tells why an admission was refused, the most telling reason first.
+func (t *Table) refusal(ctx context.Context, tenantID string, a Admission, failed []bool) error {
+	if a.Idempotency != nil && failed[condIdempotency] {
+		var row idempotencyRow
+		if err := t.get(ctx, idempotencyKey(tenantID, a.Idempotency.Key), &row); err != nil {
+			return err
+		}
+		if row.BodyHash != a.Idempotency.BodyHash {
+			return ErrIdempotencyMismatch
+		}
+		return &Replay{row.Status, row.Body}
+	}
+	switch {
+	case failed[condKey]:
+		return ErrKeyRevoked
+	case failed[condTenant]:
+		tn, err := t.Tenant(ctx, tenantID)
+		if err != nil {
+			return err
+		}
+		if tn.Entitlement.State != tenant.Active {
+			return ErrTenantInactive
+		}
+		return ErrLimitsChanged
+	case failed[condMeter]:
+		return t.quota(ctx, tenantID, a)
+	default:
+		return ErrExists
+	}
+}
+
+func (t *Table) quota(ctx context.Context, tenantID string, a Admission) error {
+	used, err := t.DayMeter(ctx, tenantID, a.Task.CreatedAt)
+	if err != nil {
+		return err
+	}
+	midnight := a.Task.CreatedAt.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
+	return &QuotaError{Limit: a.RunsPerDay, Used: used, Wanted: len(a.Task.Runs), ResetsAt: midnight}
+}
+
+// DayMeter returns how many runs were admitted on a UTC day.
+func (t *Table) DayMeter(ctx context.Context, tenantID string, day time.Time) (int, error) {
+	var row meterRow
+	err := t.get(ctx, key{tenantPK(tenantID), meterSK(day)}, &row)
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
+	}
+	return row.Used, err
+}
+
+func idempotencyKey(tenantID, sent string) key {
+	sum := sha256.Sum256([]byte(sent))
+	return key{tenantPK(tenantID), "IDEM#" + hex.EncodeToString(sum[:])}
+}

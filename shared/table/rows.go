@@ -1,0 +1,159 @@
+package table
+
+import (
+	"context"
+	"time"
+
+	"outpost/shared/audit"
+	"outpost/shared/id"
+	"outpost/shared/ledger"
+	"outpost/shared/task"
+	"outpost/shared/tenant"
+)
+
+// How long rows live that expire, counted from when they are written. TTL is
+// lazy, so code checks what matters itself.
+const (
+	idempotencyLife = 24 * time.Hour
+	meterLife       = 40 * 24 * time.Hour
+	eventLife       = 30 * 24 * time.Hour
+)
+
+// key is the primary key that every row starts with.
+type key struct {
+	PK, SK string
+}
+
+type taskRow struct {
+	key
+	GSI1PK, GSI1SK string
+	Version        int64
+	Task           task.Task
+}
+
+type runRow struct {
+	key
+	GSI2PK  string `dynamo:",omitempty"` // while in flight
+	GSI2SK  string `dynamo:",omitempty"`
+	Version int64
+	Run     task.Run
+}
+
+// taskItem reads a task's and its runs' rows, which one query returns.
+type taskItem struct {
+	key
+	Version int64
+	Task    *task.Task
+	Run     *task.Run
+}
+
+type promptRow struct {
+	key
+	Prompt string
+}
+
+type queueRow struct {
+	key
+	Run, Task, Agent string
+	Priority         task.Priority
+}
+
+type loadRow struct {
+	key
+	GSI2PK                    string `dynamo:",omitempty"` // while something may be started
+	GSI2SK                    string `dynamo:",omitempty"`
+	Waiting, Running, Version int
+	VirtualTime               float64
+}
+
+type meterRow struct {
+	key
+	Used int
+	TTL  int64
+}
+
+type idempotencyRow struct {
+	key
+	BodyHash  string
+	Status    int
+	Body      []byte
+	ExpiresAt int64
+	TTL       int64
+}
+
+type eventRow struct {
+	key
+	Events []task.Event
+	TTL    int64
+}
+
+type auditRow struct {
+	key
+	Event audit.Event
+}
+
+type ledgerRow struct {
+	key
+	Row ledger.Row
+}
+
+type tenantRow struct {
+	key
+	GSI1PK, GSI1SK string
+	Tenant         tenant.Tenant
+}
+
+type keyRow struct {
+	key
+	GSI1PK, GSI1SK string
+	ExpiresUnix    int64 // 0 for never
+	Key            Key
+}
+
+type secretRow struct {
+	key
+	Secret Sealed
+}
+
+type fleetRow struct {
+	key
+	VirtualTime float64
+}
+
+// newRunRow keeps the run in the in-flight index for as long as it is there.
+func newRunRow(tenantID string, r task.Run, version int64) (runRow, error) {
+	sk, err := runSK(r.ID)
+	if err != nil {
+		return runRow{}, err
+	}
+	row := runRow{key: key{tenantPK(tenantID), sk}, Version: version, Run: r}
+	if r.State.InFlight() {
+		row.GSI2PK, row.GSI2SK = inflightPK(r.ID), inflightSK(r.LeaseUntil, tenantID, r.ID)
+	}
+	return row, nil
+}
+
+func newTaskRow(tenantID string, tk task.Task, version int64) taskRow {
+	tk.Runs = nil
+	return taskRow{key: key{tenantPK(tenantID), taskSK(tk.ID)},
+		GSI1PK: tenantPK(tenantID) + "#TASKS", GSI1SK: ulidOf(tk.ID), Version: version, Task: tk}
+}
+
+func newQueueRow(tenantID string, r task.Run) queueRow {
+	return queueRow{key: key{tenantPK(tenantID), queueSK(r.Priority, r.Task, r.Number)}, Run: r.ID, Task: r.Task, Agent: r.Agent, Priority: r.Priority}
+}
+
+func newAuditRow(tenantID string, e audit.Event) auditRow {
+	return auditRow{key: key{tenantPK(tenantID), "AUDIT#" + ulidOf(e.ID)}, Event: e}
+}
+
+// acted is an audit event of Outpost itself.
+func (t *Table) acted(tenantID, actor, action, target, detail string) auditRow {
+	now := t.clock.Now()
+	return newAuditRow(tenantID, audit.Event{ID: id.New(id.Audit, now), At: now, Action: action, Actor: actor, Target: target, Detail: detail})
+}
+
+// get reads one row consistently.
+func (t *Table) get(ctx context.Context, k key, row any) error {
+	return read(t.items.Get("PK", k.PK).Range("SK", "EQ", k.SK).Consistent(true).One(ctx, row))
+}
