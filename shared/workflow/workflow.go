@@ -1,0 +1,106 @@
+// Package workflow is the state machine of a run: its definition, the names and
+// inputs of its executions, and the calls that start them and answer their
+// tokens.
+package workflow
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+)
+
+// Definition is the machine in the Amazon States Language, with placeholders
+// for the functions' ARNs.
+//
+//go:embed run.asl.json
+var Definition string
+
+// The placeholders of the definition, and the functions that they stand for.
+var Placeholders = map[string]string{"LaunchFunction": "workflow/launch", "SettleFunction": "workflow/settle"}
+
+// Input is an execution's input. Equal inputs are equal bytes, so that starting
+// an execution may be repeated by whoever finds the run.
+type Input struct {
+	Tenant string `json:"tenant"`
+	Run    string `json:"run"`
+	Start  int    `json:"start"`
+}
+
+// Name is the name of the execution: the run and how often it was started.
+func (in Input) Name() string { return fmt.Sprintf("%s-%d", in.Run, in.Start) }
+
+// Status is where an execution stands.
+type Status string
+
+// The statuses.
+const (
+	Missing Status = "missing"
+	Open    Status = "open"
+	Closed  Status = "closed"
+)
+
+// Client calls Step Functions for one state machine.
+type Client struct {
+	sfn     *sfn.Client
+	machine string
+}
+
+// NewClient returns a Client of the state machine of that ARN.
+func NewClient(c *sfn.Client, machineARN string) *Client { return &Client{c, machineARN} }
+
+// Start starts the execution. One that exists already is success: it has the
+// same input.
+func (c *Client) Start(ctx context.Context, in Input) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", in.Name(), err)
+	}
+	name, input := in.Name(), string(body)
+	_, err = c.sfn.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: &c.machine, Name: &name, Input: &input})
+	var exists *types.ExecutionAlreadyExists
+	if err != nil && !errors.As(err, &exists) {
+		return fmt.Errorf("start execution %s: %w", name, err)
+	}
+	return nil
+}
+
+// Describe tells where the execution stands.
+func (c *Client) Describe(ctx context.Context, in Input) (Status, error) {
+	arn := strings.Replace(c.machine, ":stateMachine:", ":execution:", 1) + ":" + in.Name()
+	out, err := c.sfn.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &arn})
+	var missing *types.ExecutionDoesNotExist
+	switch {
+	case errors.As(err, &missing):
+		return Missing, nil
+	case err != nil:
+		return "", fmt.Errorf("describe execution %s: %w", in.Name(), err)
+	case out.Status == types.ExecutionStatusRunning || out.Status == types.ExecutionStatusPendingRedrive:
+		return Open, nil
+	default:
+		return Closed, nil
+	}
+}
+
+// Answer tells the waiting state that its attempt is over; what that means is
+// read from the table. A token that nobody waits for any more, or none, is
+// success.
+func (c *Client) Answer(ctx context.Context, token string) error {
+	if token == "" {
+		return nil
+	}
+	output := "{}"
+	_, err := c.sfn.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{TaskToken: &token, Output: &output})
+	var timedOut *types.TaskTimedOut
+	var gone *types.TaskDoesNotExist
+	var invalid *types.InvalidToken
+	if err != nil && !errors.As(err, &timedOut) && !errors.As(err, &gone) && !errors.As(err, &invalid) {
+		return fmt.Errorf("answer a task token: %w", err)
+	}
+	return nil
+}
