@@ -12,3 +12,7 @@ var Worker = struct {
 
 // TaskFamily is the family of an agent's task definition.
 func TaskFamily(agent string) string { return "outpost-worker-" + agent }
+
+// EnvAgents is the worker's variable that names the folder of the agents'
+// executables; its image sets it.
+const EnvAgents = "OUTPOST_AGENTS"

@@ -8,6 +8,9 @@ package ecs
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -75,6 +78,9 @@ type task struct {
 // task; Close waits for that.
 func Open(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{Options: o, ctx: ctx, tasks: map[string]*task{}, byToken: map[string]*task{}}
+	if err := errors.Join(os.RemoveAll(s.scratch()), os.MkdirAll(s.scratch(), 0o700)); err != nil {
+		return nil, fmt.Errorf("ecs: clear the scratch folder: %w", err)
+	}
 	err := durable.ReadAll(s.Dir, func(path string) error {
 		t := newTask(record{})
 		if err := durable.Read(path, &t.record); err != nil {

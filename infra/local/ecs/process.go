@@ -17,7 +17,7 @@ const maxLog = 4 << 20
 // run is the life of a task: a process, until it exits, StopTask ends it or
 // Outpost stops.
 func (s *Service) run(t *task, def Definition) {
-	scratch, err := os.MkdirTemp("", "outpost-task-")
+	scratch, err := os.MkdirTemp(s.scratch(), t.Family+"-")
 	if err != nil {
 		s.ended(t, "TaskFailedToStart", "no scratch folder: "+err.Error(), 1)
 		return
@@ -67,6 +67,10 @@ func (s *Service) run(t *task, def Definition) {
 	}
 	s.ended(t, code, reason, exitCode(err))
 }
+
+// scratch is where tasks have their folders; what a crash left is cleared by
+// Open.
+func (s *Service) scratch() string { return filepath.Join(s.Dir, "scratch") }
 
 // start starts the command in a PID namespace, or without one where the kernel
 // refuses that.

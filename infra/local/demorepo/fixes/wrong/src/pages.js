@@ -1,0 +1,12 @@
+// Pages are numbered from 1.
+
+export function pageCount(items, size) {
+  return Math.round(items.length / size);
+}
+
+export function page(items, number, size) {
+  if (number < 1 || number > pageCount(items, size)) {
+    return [];
+  }
+  return items.slice((number - 1) * size, number * size);
+}

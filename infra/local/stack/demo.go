@@ -1,0 +1,93 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"outpost/infra/local/durable"
+	secrets "outpost/infra/local/secretsmanager"
+	"outpost/shared/apikey"
+	"outpost/shared/clock"
+	"outpost/shared/id"
+	"outpost/shared/platform"
+	"outpost/shared/secret"
+	"outpost/shared/table"
+	"outpost/shared/tenant"
+)
+
+// Demo is the tenant that the local target starts with, on the pro plan with
+// every scope, and the operator's key.
+type Demo struct {
+	Tenant, APIKey, OperatorKey string
+}
+
+// EnvFile is where Start writes the demo tenant's address and keys.
+func EnvFile(dir string) string { return filepath.Join(dir, "local.env") }
+
+// seed makes the demo tenant, once, sets its secrets to what they should be
+// now, and writes the environment file. It may be repeated after a crash.
+func (c *cloud) seed(ctx context.Context, o Options) (Demo, error) {
+	var d Demo
+	kept := filepath.Join(o.Dir, "demo.json")
+	if err := durable.Read(kept, &d); err != nil {
+		return d, err
+	}
+	now := clock.System.Now()
+	if d.Tenant == "" {
+		key, err := apikey.New(apikey.Live)
+		if err != nil {
+			return d, err
+		}
+		operator, err := apikey.New(apikey.Live)
+		if err != nil {
+			return d, err
+		}
+		d = Demo{Tenant: id.New(id.Tenant, now), APIKey: key, OperatorKey: operator}
+		if err := durable.Write(kept, d); err != nil {
+			return d, err
+		}
+	}
+	sec, err := platform.Load(ctx, secretsmanager.NewFromConfig(c.cfg), secrets.ARN(platformSecret))
+	if err != nil {
+		return d, err
+	}
+	store := table.New(dynamodb.NewFromConfig(c.cfg), tableName, clock.System)
+	e := tenant.Entitlement{Plan: "pro", State: tenant.Active, Version: 1}
+	if err := store.CreateTenant(ctx, tenant.Tenant{ID: d.Tenant, Name: "demo", Email: "demo@example.com", Entitlement: e, CreatedAt: now}); err != nil && !errors.Is(err, table.ErrExists) {
+		return d, err
+	}
+	key := table.Key{ID: id.New(id.Key, now), Hash: sec.Hasher().Hash(d.APIKey), Name: "demo", Display: apikey.Display(d.APIKey),
+		Scopes: tenant.Scopes, Entitlement: e, State: table.KeyActive, CreatedAt: now}
+	if err := store.PutKey(ctx, d.Tenant, key); err != nil && !errors.Is(err, table.ErrExists) {
+		return d, err
+	}
+	vault := secret.NewVault(awskms.NewFromConfig(c.cfg), keyARN, store)
+	for name, value := range o.Secrets {
+		old, _, err := vault.Open(ctx, d.Tenant, name)
+		if err != nil && !errors.Is(err, secret.ErrNotSet) {
+			return d, err
+		}
+		if old != value {
+			if err := vault.Put(ctx, d.Tenant, name, value, ""); err != nil {
+				return d, err
+			}
+		}
+	}
+	return d, nil
+}
+
+// WriteEnv writes the environment file of a running stack, for its owner alone.
+func (s *Stack) WriteEnv(dir string) error {
+	body := fmt.Sprintf("OUTPOST_URL=%s\nOUTPOST_API_KEY=%s\nOUTPOST_OPERATOR_KEY=%s\n", s.URL, s.Demo.APIKey, s.Demo.OperatorKey)
+	if err := os.WriteFile(EnvFile(dir), []byte(body), 0o600); err != nil {
+		return fmt.Errorf("write the environment file: %w", err)
+	}
+	return nil
+}
