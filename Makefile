@@ -22,7 +22,7 @@ demo: require build ## One task, several real agents, verified patches: the whol
 	@build/demo
 
 run: require build ## Serve Outpost on 127.0.0.1:8080 (OUTPOST_ADDR) until Ctrl-C; data in .outpost/
-	@exec build/local serve
+	@exec build/local
 
 test: require build $(TOOLS)/gotestsum ## Every test that needs Go, Node with npm and git
 	@$(TESTSUM) build/test.json -- -shuffle=on -count=1 -timeout 15m ./...

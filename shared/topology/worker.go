@@ -15,4 +15,4 @@ func TaskFamily(agent string) string { return "outpost-worker-" + agent }
 
 // EnvAgents is the worker's variable that names the folder of the agents'
 // executables; its image sets it.
-const EnvAgents = "OUTPOST_AGENTS"
+const EnvAgents = "OUTPOST_AGENTS_DIR"

@@ -13,6 +13,7 @@ import (
 
 	"outpost/infra/local/durable"
 	secrets "outpost/infra/local/secretsmanager"
+	"outpost/shared/agent"
 	"outpost/shared/apikey"
 	"outpost/shared/clock"
 	"outpost/shared/id"
@@ -90,4 +91,18 @@ func (s *Stack) WriteEnv(dir string) error {
 		return fmt.Errorf("write the environment file: %w", err)
 	}
 	return nil
+}
+
+// Secrets are the demo tenant's provider keys: the environment's own when the
+// real providers answer, invented ones else.
+func Secrets(live bool, env func(string) string) map[string]string {
+	out := map[string]string{}
+	for _, p := range agent.Providers() {
+		if !live {
+			out[p.Secret] = "scripted-" + p.Name + "-key"
+		} else if v := env(p.Secret); v != "" {
+			out[p.Secret] = v
+		}
+	}
+	return out
 }
