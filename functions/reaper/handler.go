@@ -28,7 +28,7 @@ type machine interface {
 }
 
 type stopper interface {
-	Stop(ctx context.Context, arn, reason string) error
+	Stop(ctx context.Context, arn, reason string) (stopped bool, err error)
 }
 
 type waker interface {
@@ -45,37 +45,58 @@ type reaper struct {
 	timing   task.Timing
 }
 
-// maxRuns and maxTenants bound one round; what is left comes in the next.
 const (
-	maxRuns    = 100
-	maxTenants = 500
+	maxRuns    = 200 // healed in one round; the rest comes in the next
+	maxTenants = 100 // woken in one round; the scheduler finds the others in the waiting index itself
+	// spare is what of the function's time is kept for the run in hand.
+	spare = 10 * time.Second
 )
 
-// handle looks after every run whose lease has ended, and wakes the scheduler
-// for every tenant that waits. One bad run never stops the others.
+// handle wakes the scheduler for the tenants that wait and looks after every
+// run whose lease has ended. One bad run never stops the others.
 func (r reaper) handle(ctx context.Context) error {
-	now := r.clock.Now()
-	overdue, err := r.store.Overdue(ctx, now, maxRuns)
-	errs := []error{err}
-	for _, o := range overdue {
-		if err := r.heal(ctx, o, now); err != nil && !errors.Is(err, table.ErrStale) && !errors.Is(err, table.ErrNotFound) {
-			slog.ErrorContext(ctx, "heal a run", "tenant", o.Tenant, "run", o.Run, "error", err)
-		}
-	}
+	return errors.Join(r.wake(ctx), r.healAll(ctx))
+}
+
+func (r reaper) wake(ctx context.Context) error {
 	waiting, err := r.store.Waiting(ctx, maxTenants)
-	errs = append(errs, err)
+	if err != nil {
+		return err
+	}
+	var errs []error
 	for _, w := range waiting {
 		errs = append(errs, r.waker.Wake(ctx, w.Tenant))
 	}
 	return errors.Join(errs...)
 }
 
-// heal acts by what it finds: no execution, an open one, or a closed one.
-func (r reaper) heal(ctx context.Context, o table.InflightRun, now time.Time) error {
+func (r reaper) healAll(ctx context.Context) error {
+	overdue, err := r.store.Overdue(ctx, r.clock.Now(), maxRuns)
+	if err != nil {
+		return err
+	}
+	for i, o := range overdue {
+		if end, ok := ctx.Deadline(); ok && time.Until(end) < spare {
+			slog.WarnContext(ctx, "no time left to heal", "runs", len(overdue)-i)
+			return nil
+		}
+		err := r.heal(ctx, o)
+		if err != nil && !errors.Is(err, table.ErrStale) && !errors.Is(err, table.ErrNotFound) {
+			slog.ErrorContext(ctx, "heal a run", "tenant", o.Tenant, "run", o.Run, "error", err)
+		}
+	}
+	return nil
+}
+
+// heal acts by what it finds: no execution, an open one, or a closed one. Until
+// the run has moved on its lease stays over, so what a crash cuts short is done
+// again in the next round. ErrStale means that somebody reported after all.
+func (r reaper) heal(ctx context.Context, o table.InflightRun) error {
 	run, err := r.store.Run(ctx, o.Tenant, o.Run)
 	if err != nil {
 		return err
 	}
+	now := r.clock.Now()
 	if !run.State.InFlight() || run.LeaseUntil.After(now) {
 		return nil // the hint was of the past
 	}
@@ -88,32 +109,32 @@ func (r reaper) heal(ctx context.Context, o table.InflightRun, now time.Time) er
 	if run.Attempt.Open() && run.Result == nil {
 		end := task.AttemptEnd{Cause: task.LeaseExpired, ExitCode: -1, Detail: "nobody reported in time", At: now}
 		if run, err = r.store.EndAttempt(ctx, o.Tenant, run.ID, run.Attempt.Number, end); err != nil {
-			return err // ErrStale: a heartbeat came first
-		}
-	}
-	if run.Attempt.Container != "" {
-		if err := r.fleet.Stop(ctx, run.Attempt.Container, "its lease ended"); err != nil {
 			return err
 		}
 	}
-	// Until the next step has had its time, nobody needs to look again.
-	if err := r.store.ExtendLease(ctx, o.Tenant, run.ID, now.Add(r.timing.HeartbeatLease)); err != nil {
+	if run.Attempt.Container != "" {
+		if _, err := r.fleet.Stop(ctx, run.Attempt.Container, "its lease ended"); err != nil {
+			return err
+		}
+	}
+	if err := r.moveOn(ctx, in, status, run); err != nil {
 		return err
 	}
+	// Until the next step has had its time, nobody needs to look again.
+	return r.store.ExtendLease(ctx, o.Tenant, run.ID, now.Add(r.timing.HeartbeatLease))
+}
+
+// moveOn makes sure that somebody settles the run.
+func (r reaper) moveOn(ctx context.Context, in workflow.Input, status workflow.Status, run task.Run) error {
 	switch status {
 	case workflow.Missing:
 		return r.workflow.Start(ctx, in)
 	case workflow.Open:
 		return r.workflow.Answer(ctx, run.Attempt.TaskToken)
+	default:
+		if _, err := r.settler.Orphan(ctx, in.Tenant, in.Run, in.Start); err != nil {
+			return err
+		}
+		return r.waker.Wake(ctx, in.Tenant)
 	}
-	d, err := r.settler.Settle(ctx, o.Tenant, run.ID, run.Starts)
-	if err != nil {
-		return err
-	}
-	if d.Next != task.NextDone {
-		// A closed execution cannot be started again under its name; what it
-		// would have done next is past, so the run ends when its retries do.
-		return r.store.ExtendLease(ctx, o.Tenant, run.ID, now.Add(time.Second))
-	}
-	return r.waker.Wake(ctx, o.Tenant)
 }

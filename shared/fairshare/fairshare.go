@@ -1,5 +1,5 @@
 // Package fairshare decides whose run starts next, by start-time fair queueing
-// (Goyal, Vin, Cheng: "Start-time Fair Queuing", SIGCOMM 1996) over tenants:
+// (Goyal, Vin, Cheng: "Start-time Fair Queueing", SIGCOMM 1996) over tenants:
 // the one with the smallest virtual time starts, and a start costs it the
 // inverse of its weight. It is pure: it reads no clock and no store.
 package fairshare
@@ -20,12 +20,13 @@ type Tenant struct {
 type Pick struct {
 	Tenant      string
 	VirtualTime float64 // the tenant's new one
+	Fleet       float64 // the fleet's new one, once this pick has started
 }
 
-// Decide picks up to free starts and returns them with the fleet's new virtual
-// time. A tenant that was idle begins at the fleet's virtual time, so that
-// idleness saves nothing up; one that waits keeps its own. Ties go by id.
-func Decide(tenants []Tenant, fleet float64, free int) (picks []Pick, newFleet float64) {
+// Decide picks up to free starts. A tenant that was idle begins at the fleet's
+// virtual time, so that idleness saves nothing up; one that waits keeps its
+// own. Ties go by id.
+func Decide(tenants []Tenant, fleet float64, free int) []Pick {
 	q := make(queue, 0, len(tenants))
 	for _, t := range tenants {
 		if room := min(t.Waiting, t.Cap-t.Running); room > 0 {
@@ -33,19 +34,20 @@ func Decide(tenants []Tenant, fleet float64, free int) (picks []Pick, newFleet f
 		}
 	}
 	heap.Init(&q)
+	var picks []Pick
 	for ; free > 0 && len(q) > 0; free-- {
 		e := &q[0]
 		fleet = max(fleet, e.start)
 		e.start += e.step
 		e.room--
-		picks = append(picks, Pick{e.id, e.start})
+		picks = append(picks, Pick{Tenant: e.id, VirtualTime: e.start, Fleet: fleet})
 		if e.room == 0 {
 			heap.Pop(&q)
 		} else {
 			heap.Fix(&q, 0)
 		}
 	}
-	return picks, fleet
+	return picks
 }
 
 type entry struct {

@@ -11,6 +11,8 @@ import (
 	"outpost/shared/fairshare"
 )
 
+const endless = 1 << 30
+
 func drawTenants(t *rapid.T) []fairshare.Tenant {
 	n := rapid.IntRange(0, 30).Draw(t, "tenants")
 	out := make([]fairshare.Tenant, n)
@@ -25,17 +27,15 @@ func drawTenants(t *rapid.T) []fairshare.Tenant {
 func TestNobodyPassesACapAndNoSlotIsLeftFree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tenants := drawTenants(t)
-		free, fleet := rapid.IntRange(0, 100).Draw(t, "free"), rapid.Float64Range(0, 50).Draw(t, "fleet")
-		picks, after := fairshare.Decide(tenants, fleet, free)
-		if again, _ := fairshare.Decide(tenants, fleet, free); !slices.Equal(picks, again) {
-			t.Fatal("two decisions on the same facts differ")
-		}
-		if after < fleet {
-			t.Fatal("the fleet's virtual time went back")
-		}
+		free, fleet := rapid.IntRange(-5, 100).Draw(t, "free"), rapid.Float64Range(0, 50).Draw(t, "fleet")
+		picks := fairshare.Decide(tenants, fleet, free)
 		started, could := map[string]int{}, 0
 		for _, p := range picks {
 			started[p.Tenant]++
+			if p.Fleet < fleet {
+				t.Fatal("the fleet's virtual time went back")
+			}
+			fleet = p.Fleet
 		}
 		for _, tn := range tenants {
 			room := max(min(tn.Waiting, tn.Cap-tn.Running), 0)
@@ -44,53 +44,89 @@ func TestNobodyPassesACapAndNoSlotIsLeftFree(t *testing.T) {
 				t.Fatalf("%s started %d with room for %d", tn.ID, started[tn.ID], room)
 			}
 		}
-		if len(picks) != min(free, could) {
+		if len(picks) != max(min(free, could), 0) {
 			t.Fatalf("%d starts; %d slots are free and %d runs could start", len(picks), free, could)
 		}
 	})
 }
 
-// simulate starts runs one at a time from tenants that always wait.
-func simulate(tenants []fairshare.Tenant, rounds int) map[string]int {
-	started, fleet := map[string]int{}, 0.0
-	for range rounds {
-		var picks []fairshare.Pick
-		picks, fleet = fairshare.Decide(tenants, fleet, 1)
-		started[picks[0].Tenant]++
-		for i := range tenants {
-			if tenants[i].ID == picks[0].Tenant {
-				tenants[i].VirtualTime = picks[0].VirtualTime
-			}
+func TestADecisionDependsOnTheFactsAndNotOnTheirOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		tenants := drawTenants(t)
+		free, fleet := rapid.IntRange(0, 100).Draw(t, "free"), rapid.Float64Range(0, 50).Draw(t, "fleet")
+		picks := fairshare.Decide(tenants, fleet, free)
+		if shuffled := fairshare.Decide(rapid.Permutation(tenants).Draw(t, "order"), fleet, free); !slices.Equal(picks, shuffled) {
+			t.Fatal("two decisions on the same facts differ")
 		}
-	}
-	return started
+	})
 }
 
-func TestWeightsAreKeptWithinFivePercent(t *testing.T) {
-	var tenants []fairshare.Tenant
-	total := 0
-	for i, w := range []int{1, 1, 4, 4, 16} {
-		tenants = append(tenants, fairshare.Tenant{ID: fmt.Sprint(i), Weight: w, Waiting: 1 << 30, Cap: 1 << 30})
-		total += w
-	}
-	const rounds = 5200
-	started := simulate(tenants, rounds)
-	for _, tn := range tenants {
-		want := float64(rounds*tn.Weight) / float64(total)
-		if got := float64(started[tn.ID]); math.Abs(got-want) > want*0.05 {
-			t.Errorf("weight %d started %v of %d, want %v", tn.Weight, got, rounds, want)
+// fleet is a simulation: it starts runs one at a time and forgets what ended.
+type fleet struct {
+	tenants []fairshare.Tenant
+	virtual float64
+}
+
+func (f *fleet) start() string {
+	p := fairshare.Decide(f.tenants, f.virtual, 1)[0]
+	f.virtual = p.Fleet
+	for i := range f.tenants {
+		if f.tenants[i].ID == p.Tenant {
+			f.tenants[i].VirtualTime = p.VirtualTime
+			f.tenants[i].Waiting--
 		}
 	}
+	return p.Tenant
+}
+
+func TestWeightsAreKeptWithinFivePercentWhileAllWait(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f, total := &fleet{}, 0
+		for i, w := range rapid.SliceOfN(rapid.SampledFrom([]int{1, 4, 16}), 2, 6).Draw(t, "weights") {
+			f.tenants = append(f.tenants, fairshare.Tenant{ID: fmt.Sprint(i), Weight: w, Waiting: endless, Cap: endless})
+			total += w
+		}
+		rounds, started := 40*total, map[string]int{}
+		for range rounds {
+			started[f.start()]++
+		}
+		for _, tn := range f.tenants {
+			want := float64(rounds*tn.Weight) / float64(total)
+			if got := float64(started[tn.ID]); math.Abs(got-want) > want*0.05 {
+				t.Fatalf("weight %d started %v of %d, want %v", tn.Weight, got, rounds, want)
+			}
+		}
+	})
+}
+
+func TestNobodyStarves(t *testing.T) {
+	// However the others are weighted, a tenant that waits starts before each
+	// of them has started its weight's worth once more.
+	rapid.Check(t, func(t *rapid.T) {
+		f, bound := &fleet{}, 1
+		for i, w := range rapid.SliceOfN(rapid.SampledFrom([]int{1, 4, 16}), 1, 10).Draw(t, "weights") {
+			f.tenants = append(f.tenants, fairshare.Tenant{ID: fmt.Sprint(i), Weight: w, Waiting: endless, Cap: endless})
+			bound += w + 1
+		}
+		f.tenants = append(f.tenants, fairshare.Tenant{ID: "patient", Weight: 1, Waiting: endless, Cap: endless})
+		waited := 0
+		for range 10 * bound {
+			if f.start() == "patient" {
+				waited = 0
+			} else if waited++; waited > bound {
+				t.Fatalf("waited for %d starts of others, want at most %d", waited, bound)
+			}
+		}
+	})
 }
 
 func TestIdlenessSavesNothingUp(t *testing.T) {
 	tenants := []fairshare.Tenant{
-		{ID: "busy", Weight: 1, VirtualTime: 1000, Waiting: 1 << 30, Cap: 1 << 30},
-		{ID: "idle", Weight: 1, VirtualTime: 0, Waiting: 1 << 30, Cap: 1 << 30},
+		{ID: "busy", Weight: 1, VirtualTime: 1000, Waiting: endless, Cap: endless},
+		{ID: "idle", Weight: 1, VirtualTime: 0, Waiting: endless, Cap: endless},
 	}
-	picks, _ := fairshare.Decide(tenants, 1000, 10)
 	n := 0
-	for _, p := range picks {
+	for _, p := range fairshare.Decide(tenants, 1000, 10) {
 		if p.Tenant == "idle" {
 			n++
 		}
@@ -100,14 +136,20 @@ func TestIdlenessSavesNothingUp(t *testing.T) {
 	}
 }
 
-func TestANewcomerStartsAtOnceBesideANoisyTenant(t *testing.T) {
-	tenants := []fairshare.Tenant{
-		{ID: "noisy", Weight: 1, VirtualTime: 500, Waiting: 10_000, Cap: 1 << 30},
-		{ID: "quiet", Weight: 1, Waiting: 5, Cap: 5},
+func TestTenThousandRunsOfOneTenantDelayNobodyElse(t *testing.T) {
+	// Five quiet tenants submit one run each, one after the other, while the
+	// noisy one has 10,000 waiting: each is the next or the one after it.
+	f := &fleet{tenants: []fairshare.Tenant{{ID: "noisy", Weight: 1, Waiting: 10_000, Cap: endless}}}
+	for range 500 {
+		f.start()
 	}
-	picks, _ := fairshare.Decide(tenants, 499, 2)
-	if picks[0].Tenant != "quiet" {
-		t.Errorf("first to start: %+v", picks)
+	for i := range 5 {
+		id := fmt.Sprint("quiet", i)
+		f.tenants = append(f.tenants, fairshare.Tenant{ID: id, Weight: 1, Waiting: 1, Cap: 1})
+		first, second := f.start(), f.start()
+		if first != id && second != id {
+			t.Errorf("%s waits behind %s and %s", id, first, second)
+		}
 	}
 }
 

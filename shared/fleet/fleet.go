@@ -1,13 +1,19 @@
-// Package fleet launches and stops the containers of runs on ECS.
+// Package fleet launches and stops the containers of runs on ECS. A container
+// is known to its tenant, run and attempt by its group, so that its last event
+// finds the way back without a lookup.
 package fleet
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
+	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/smithy-go"
@@ -21,11 +27,14 @@ type Container struct {
 	Attempt     int
 	Agent       string
 	Env         map[string]string
+	OnDemand    bool // else on Spot capacity, which is cheaper and may be taken away
 }
 
-// ErrNoCapacity means that there is no room now: the same launch may succeed
-// later.
-var ErrNoCapacity = errors.New("no capacity")
+// Errors of Launch. After any other it is not known whether the container runs.
+var (
+	ErrNoCapacity = errors.New("no capacity") // none runs; the same may succeed later
+	ErrRefused    = errors.New("refused")     // none runs, and trying again is no use
+)
 
 // Client launches containers in one cluster.
 type Client struct {
@@ -40,98 +49,87 @@ func NewClient(c *ecs.Client, cluster string, subnets, securityGroups []string) 
 	return &Client{c, cluster, subnets, securityGroups}
 }
 
-// token is the idempotency token of an attempt's launch; at most 64 characters.
-func (c Container) token() string { return fmt.Sprintf("%s-%d", c.Run, c.Attempt) }
-
 // Launch starts the container of an attempt and returns its ARN. It may be
-// repeated: one attempt has one container. It returns ErrNoCapacity when there
-// is no room.
+// repeated with an equal Container: one attempt has one container, also when
+// that has stopped meanwhile.
 func (c *Client) Launch(ctx context.Context, k Container) (arn string, err error) {
-	family, name, token := topology.TaskFamily(k.Agent), topology.Worker.Container, k.token()
-	group := fmt.Sprintf("%s:%s:%d", k.Tenant, k.Run, k.Attempt)
-	var env []types.KeyValuePair
-	for key, value := range k.Env {
-		env = append(env, types.KeyValuePair{Name: &key, Value: &value})
-	}
-	out, err := c.ecs.RunTask(ctx, &ecs.RunTaskInput{
-		Cluster: &c.cluster, TaskDefinition: &family, ClientToken: &token, StartedBy: &k.Run, Group: &group,
-		LaunchType: types.LaunchTypeFargate,
-		NetworkConfiguration: &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{
-			Subnets: c.subnets, SecurityGroups: c.securityGroups, AssignPublicIp: types.AssignPublicIpEnabled}},
-		Overrides: &types.TaskOverride{ContainerOverrides: []types.ContainerOverride{{Name: &name, Environment: env}}},
-	})
+	out, err := c.ecs.RunTask(ctx, c.request(k))
 	if err != nil {
-		var api smithy.APIError
-		if errors.As(err, &api) && (strings.Contains(api.ErrorCode(), "Throttling") || strings.Contains(api.ErrorMessage(), "Capacity is unavailable") ||
-			strings.Contains(api.ErrorMessage(), "limit on the number of vCPUs")) {
-			return "", fmt.Errorf("%w: %s", ErrNoCapacity, api.ErrorMessage())
-		}
-		return "", fmt.Errorf("run task %s: %w", token, err)
+		return "", fmt.Errorf("run task: %w", classify(err))
 	}
 	for _, f := range out.Failures {
-		if reason := deref(f.Reason); strings.HasPrefix(reason, "RESOURCE:") || strings.Contains(reason, "Capacity") {
-			return "", fmt.Errorf("%w: %s", ErrNoCapacity, reason)
-		}
-		return "", fmt.Errorf("run task %s: %s", token, deref(f.Reason))
+		return "", fmt.Errorf("run task: %w", refusal(aws.ToString(f.Reason)))
 	}
 	if len(out.Tasks) != 1 {
-		return "", fmt.Errorf("run task %s: %d tasks", token, len(out.Tasks))
+		return "", fmt.Errorf("run task: the answer holds %d tasks", len(out.Tasks))
 	}
-	return deref(out.Tasks[0].TaskArn), nil
+	return aws.ToString(out.Tasks[0].TaskArn), nil
 }
 
-// Stop stops a container. One that has stopped, or is not known any more, is
-// success.
-func (c *Client) Stop(ctx context.Context, arn, reason string) error {
-	_, err := c.ecs.StopTask(ctx, &ecs.StopTaskInput{Cluster: &c.cluster, Task: &arn, Reason: &reason})
+// request is byte for byte the same for equal containers: ECS refuses a client
+// token that comes back with other parameters.
+func (c *Client) request(k Container) *ecs.RunTaskInput {
+	provider := "FARGATE_SPOT"
+	if k.OnDemand {
+		provider = "FARGATE"
+	}
+	var env []types.KeyValuePair
+	for _, name := range slices.Sorted(maps.Keys(k.Env)) {
+		env = append(env, types.KeyValuePair{Name: aws.String(name), Value: aws.String(k.Env[name])})
+	}
+	return &ecs.RunTaskInput{
+		Cluster:                  &c.cluster,
+		TaskDefinition:           aws.String(topology.TaskFamily(k.Agent)),
+		ClientToken:              aws.String(fmt.Sprintf("%s-%d", k.Run, k.Attempt)), // at most 64 characters
+		StartedBy:                &k.Run,
+		Group:                    aws.String(group(k)),
+		CapacityProviderStrategy: []types.CapacityProviderStrategyItem{{CapacityProvider: &provider, Weight: 1}},
+		NetworkConfiguration: &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{
+			Subnets: c.subnets, SecurityGroups: c.securityGroups, AssignPublicIp: types.AssignPublicIpEnabled}},
+		Overrides: &types.TaskOverride{ContainerOverrides: []types.ContainerOverride{
+			{Name: aws.String(topology.Worker.Container), Environment: env}}},
+	}
+}
+
+// classify tells what a failed call means.
+func classify(err error) error {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return err // no answer came
+	}
+	if strings.Contains(api.ErrorCode(), "Throttling") || noRoom(api.ErrorMessage()) {
+		return fmt.Errorf("%w: %w", ErrNoCapacity, err)
+	}
+	var response *awshttp.ResponseError
+	if errors.As(err, &response) && response.HTTPStatusCode() < http.StatusInternalServerError {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return err
+}
+
+// refusal tells what a failure in an answer means.
+func refusal(reason string) error {
+	if strings.HasPrefix(reason, "RESOURCE:") || noRoom(reason) {
+		return fmt.Errorf("%w: %s", ErrNoCapacity, reason)
+	}
+	return fmt.Errorf("%w: %s", ErrRefused, reason)
+}
+
+// noRoom knows Fargate's sentences about capacity, which have no code.
+func noRoom(message string) bool {
+	return strings.Contains(message, "Capacity is unavailable") || strings.Contains(message, "limit on the number of vCPUs")
+}
+
+// Stop asks a container to stop and tells whether it has: one that is not known
+// any more has.
+func (c *Client) Stop(ctx context.Context, arn, reason string) (stopped bool, err error) {
+	out, err := c.ecs.StopTask(ctx, &ecs.StopTaskInput{Cluster: &c.cluster, Task: &arn, Reason: &reason})
 	var unknown *types.InvalidParameterException
-	if err != nil && !errors.As(err, &unknown) {
-		return fmt.Errorf("stop task: %w", err)
+	if errors.As(err, &unknown) {
+		return true, nil
 	}
-	return nil
-}
-
-// Stopped is what a container's last event says.
-type Stopped struct {
-	Tenant, Run string
-	Attempt     int
-	ExitCode    int    // -1 when the container never ran
-	Reason      string // the platform's words
-}
-
-// ErrForeign means that an event is not about a container of a run.
-var ErrForeign = errors.New("not a container of a run")
-
-// ParseStopped reads an "ECS Task State Change" event of EventBridge.
-func ParseStopped(event []byte) (Stopped, error) {
-	var e struct {
-		Detail struct {
-			Group, LastStatus, StopCode, StoppedReason string
-			Containers                                 []struct {
-				ExitCode *int
-			}
-		}
+	if err != nil {
+		return false, fmt.Errorf("stop task: %w", err)
 	}
-	if err := json.Unmarshal(event, &e); err != nil {
-		return Stopped{}, fmt.Errorf("parse a task event: %w", err)
-	}
-	parts := strings.Split(e.Detail.Group, ":")
-	if len(parts) != 3 || e.Detail.LastStatus != "STOPPED" {
-		return Stopped{}, ErrForeign
-	}
-	s := Stopped{Tenant: parts[0], Run: parts[1], ExitCode: -1, Reason: e.Detail.StopCode + ": " + e.Detail.StoppedReason}
-	if _, err := fmt.Sscanf(parts[2], "%d", &s.Attempt); err != nil || s.Attempt < 1 {
-		return Stopped{}, ErrForeign
-	}
-	if len(e.Detail.Containers) > 0 && e.Detail.Containers[0].ExitCode != nil {
-		s.ExitCode = *e.Detail.Containers[0].ExitCode
-	}
-	return s, nil
-}
-
-func deref(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
+	return out.Task != nil && aws.ToString(out.Task.LastStatus) == lastStatus, nil
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"outpost/shared/clock"
 	"outpost/shared/table"
@@ -16,6 +17,7 @@ import (
 // Store is the part of the table that settling needs.
 type Store interface {
 	Run(ctx context.Context, tenantID, runID string) (task.Run, error)
+	ExtendLease(ctx context.Context, tenantID, runID string, until time.Time) error
 	Settle(ctx context.Context, tenantID string, s table.Settlement) (task.Run, error)
 }
 
@@ -29,48 +31,76 @@ type Settler struct {
 // maxLooks bounds how often a run that keeps moving is looked at again.
 const maxLooks = 10
 
-// Settle decides about the run as it is stored and carries that out. It returns
-// the decision. It may be repeated: a run that has ended stays as it is.
+// Settle decides about the run as it is stored, for the execution of that start
+// of it, and carries that out. It returns the decision. It may be repeated: a
+// run that has ended stays as it is.
 func (s Settler) Settle(ctx context.Context, tenantID, runID string, start int) (task.Decision, error) {
-	for range maxLooks {
-		run, err := s.Store.Run(ctx, tenantID, runID)
-		if err != nil {
-			return task.Decision{}, fmt.Errorf("settle %s: %w", runID, err)
-		}
-		if run.Starts != start {
-			return task.Decision{Next: task.NextDone}, nil // another execution's business
-		}
-		now := s.Clock.Now()
-		d := task.Decide(run, now, s.Timing)
-		if _, err = s.Store.Settle(ctx, tenantID, table.Settlement{Run: run, Decision: d, Now: now}); err == nil {
-			return d, nil
-		}
-		if !errors.Is(err, table.ErrStale) {
-			return task.Decision{}, fmt.Errorf("settle %s: %w", runID, err)
-		}
+	run, err := s.Store.Run(ctx, tenantID, runID)
+	if err != nil {
+		return task.Decision{}, fmt.Errorf("settle %s: %w", runID, err)
 	}
-	return task.Decision{}, fmt.Errorf("settle %s: %w", runID, table.ErrConflict)
+	_, d, err := s.carryOut(ctx, tenantID, run, func(run task.Run, now time.Time) task.Decision {
+		if run.Starts != start {
+			return task.Decision{Next: task.NextDone} // another execution's business
+		}
+		return task.Decide(run, now, s.Timing)
+	})
+	return d, err
 }
 
-// Queued ends a waiting run on request. A run that has started meanwhile is
-// left to its execution.
+// Orphan settles a run whose execution has closed. Nobody would launch it again
+// under that execution's name, so what Settle would try again goes back to the
+// queue and starts anew.
+func (s Settler) Orphan(ctx context.Context, tenantID, runID string, start int) (task.Decision, error) {
+	d, err := s.Settle(ctx, tenantID, runID, start)
+	if err != nil || d.Next == task.NextDone {
+		return d, err
+	}
+	run, err := s.Store.Run(ctx, tenantID, runID)
+	if err != nil {
+		return d, fmt.Errorf("settle %s: %w", runID, err)
+	}
+	_, d, err = s.carryOut(ctx, tenantID, run, func(run task.Run, _ time.Time) task.Decision {
+		waits := run.State == task.Starting && run.Starts == start && !run.Attempt.Open()
+		return task.Decision{Next: task.NextDone, Requeue: waits}
+	})
+	return d, err
+}
+
+// Queued ends a waiting run on request and returns it. A run that has started
+// meanwhile is left to its execution.
 func (s Settler) Queued(ctx context.Context, tenantID string, run task.Run) (task.Run, error) {
-	for range maxLooks {
+	run, _, err := s.carryOut(ctx, tenantID, run, func(run task.Run, _ time.Time) task.Decision {
 		if run.State != task.Queued {
-			return run, nil
+			return task.Decision{Next: task.NextDone}
 		}
+		return task.Decision{Next: task.NextDone, End: task.Cancelled, Reason: task.ReasonCancelled}
+	})
+	return run, err
+}
+
+// carryOut decides about the run and stores what follows, anew as long as the
+// run moves in between.
+func (s Settler) carryOut(ctx context.Context, tenantID string, run task.Run, decide func(task.Run, time.Time) task.Decision) (task.Run, task.Decision, error) {
+	for range maxLooks {
 		now := s.Clock.Now()
-		d := task.Decision{Next: task.NextDone, End: task.Cancelled, Reason: task.ReasonCancelled}
-		ended, err := s.Store.Settle(ctx, tenantID, table.Settlement{Run: run, Decision: d, Now: now})
+		d := decide(run, now)
+		if d.Next != task.NextDone {
+			// The next launch is not late before it has had its time.
+			if err := s.Store.ExtendLease(ctx, tenantID, run.ID, now.Add(d.Wait+s.Timing.ClaimLease)); err != nil {
+				return run, d, fmt.Errorf("settle %s: %w", run.ID, err)
+			}
+		}
+		settled, err := s.Store.Settle(ctx, tenantID, table.Settlement{Run: run, Decision: d, Now: now})
 		if err == nil {
-			return ended, nil
+			return settled, d, nil
 		}
 		if !errors.Is(err, table.ErrStale) {
-			return run, fmt.Errorf("cancel %s: %w", run.ID, err)
+			return run, d, fmt.Errorf("settle %s: %w", run.ID, err)
 		}
 		if run, err = s.Store.Run(ctx, tenantID, run.ID); err != nil {
-			return run, fmt.Errorf("cancel %s: %w", run.ID, err)
+			return run, d, fmt.Errorf("settle %s: %w", run.ID, err)
 		}
 	}
-	return run, fmt.Errorf("cancel %s: %w", run.ID, table.ErrConflict)
+	return run, task.Decision{}, fmt.Errorf("settle %s: %w", run.ID, table.ErrConflict)
 }

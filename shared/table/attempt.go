@@ -37,12 +37,13 @@ func (t *Table) change(ctx context.Context, tenantID, runID string, rule func(*t
 
 // BeginAttempt makes the run's next attempt, or, when one is open because a
 // launch is being repeated, stores the new task token with it. It returns
-// ErrStale when the run has ended, has a result, or was started again since,
-// and ErrCancelled when a cancel was requested.
+// ErrStale when the run has ended, has a result, was started again since, or
+// lost an attempt that is not settled yet, and ErrCancelled when a cancel was
+// requested.
 func (t *Table) BeginAttempt(ctx context.Context, tenantID, runID string, start int, taskToken string, leaseUntil time.Time) (task.Run, error) {
 	return t.change(ctx, tenantID, runID, func(r *task.Run) error {
 		switch {
-		case !r.State.InFlight() || r.Starts != start || r.Result != nil:
+		case !r.State.InFlight() || r.Starts != start || r.Result != nil || r.Attempt.Unsettled():
 			return ErrStale
 		case !r.CancelRequestedAt.IsZero():
 			return ErrCancelled
@@ -51,7 +52,7 @@ func (t *Table) BeginAttempt(ctx context.Context, tenantID, runID string, start 
 			if r.Attempt.Container != "" {
 				r.LastContainer = r.Attempt.Container
 			}
-			r.Attempt = task.Attempt{Number: r.Attempt.Number + 1, MadeAt: t.clock.Now()}
+			r.Attempt = task.Attempt{Number: r.Attempt.Number + 1, MadeAt: t.clock.Now(), OnDemand: r.InfraRetries > 0}
 			r.State = task.Starting
 		}
 		r.Attempt.TaskToken, r.LeaseUntil = taskToken, leaseUntil

@@ -130,6 +130,7 @@ func (t *Table) tryAgain(ctx context.Context, tenantID string, row runRow, s Set
 	if run.Attempt.End.Cause == "" {
 		run.Attempt.End = task.AttemptEnd{Cause: task.LaunchFailed, Detail: "the launch ended without a word", At: s.Now}
 	}
+	run.Attempt.End.Counted = true
 	run.State = task.Starting
 	run.InfraRetries++
 	again, err := newRunRow(tenantID, run, row.Version+1)

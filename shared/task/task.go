@@ -157,6 +157,7 @@ type Attempt struct {
 	Nonce     string // of the claim that bound the ticket; empty before
 	TaskToken string // of the state machine's waiting state
 	Container string // ARN; empty until RunTask has answered
+	OnDemand  bool   // not on Spot capacity: an earlier attempt was lost
 	MadeAt    time.Time
 	End       AttemptEnd // zero while the attempt is open
 }
@@ -164,12 +165,19 @@ type Attempt struct {
 // Open tells whether the attempt was made and has not ended.
 func (a Attempt) Open() bool { return a.Number > 0 && a.End.Cause == "" }
 
+// Unsettled tells whether the attempt was lost and settlement has not decided
+// yet what follows: another one would escape the count of retries.
+func (a Attempt) Unsettled() bool {
+	return a.Number > 0 && a.End.Cause != "" && a.End.Cause != NoCapacity && !a.End.Counted
+}
+
 // AttemptEnd records why an attempt ended without a result.
 type AttemptEnd struct {
 	Cause    Cause
 	ExitCode int
 	Detail   string // the platform's own words; never the agent's output
 	At       time.Time
+	Counted  bool // settlement has counted it as an infrastructure retry
 }
 
 // Cause is why an attempt ended without a result.

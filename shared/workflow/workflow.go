@@ -1,6 +1,11 @@
 // Package workflow is the state machine of a run: its definition, the names and
 // inputs of its executions, and the calls that start them and answer their
 // tokens.
+//
+// A token is always answered with success, whatever happened: the waiting state
+// only learns that its attempt is over, and Settle reads from the table what
+// that means. So a failure of Launch is always one of the function itself, and
+// the definition's Retry may repeat every one of them.
 package workflow
 
 import (
@@ -45,6 +50,9 @@ const (
 	Closed  Status = "closed"
 )
 
+// ErrClosed is returned by Start for an execution that ran before and is over.
+var ErrClosed = errors.New("the execution has closed")
+
 // Client calls Step Functions for one state machine.
 type Client struct {
 	sfn     *sfn.Client
@@ -54,17 +62,20 @@ type Client struct {
 // NewClient returns a Client of the state machine of that ARN.
 func NewClient(c *sfn.Client, machineARN string) *Client { return &Client{c, machineARN} }
 
-// Start starts the execution. One that exists already is success: it has the
-// same input.
+// Start starts the execution. One that runs already is success, because it has
+// the same input; one that is over is ErrClosed.
 func (c *Client) Start(ctx context.Context, in Input) error {
 	body, err := json.Marshal(in)
 	if err != nil {
-		return fmt.Errorf("start %s: %w", in.Name(), err)
+		return fmt.Errorf("start execution %s: %w", in.Name(), err)
 	}
 	name, input := in.Name(), string(body)
 	_, err = c.sfn.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: &c.machine, Name: &name, Input: &input})
 	var exists *types.ExecutionAlreadyExists
-	if err != nil && !errors.As(err, &exists) {
+	if errors.As(err, &exists) {
+		err = ErrClosed // Step Functions answers a repeat with success while it runs
+	}
+	if err != nil {
 		return fmt.Errorf("start execution %s: %w", name, err)
 	}
 	return nil
@@ -80,7 +91,7 @@ func (c *Client) Describe(ctx context.Context, in Input) (Status, error) {
 		return Missing, nil
 	case err != nil:
 		return "", fmt.Errorf("describe execution %s: %w", in.Name(), err)
-	case out.Status == types.ExecutionStatusRunning || out.Status == types.ExecutionStatusPendingRedrive:
+	case out.Status == types.ExecutionStatusRunning:
 		return Open, nil
 	default:
 		return Closed, nil

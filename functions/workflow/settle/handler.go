@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"math"
 
 	"outpost/shared/settlement"
+	"outpost/shared/table"
 	"outpost/shared/task"
 	"outpost/shared/workflow"
 )
@@ -18,16 +21,20 @@ type handler struct {
 	waker   waker
 }
 
-// answer is what the state machine's Choice reads.
+// answer is what the state machine's Choice and Wait read.
 type answer struct {
 	Next        task.Next `json:"next"`
-	WaitSeconds int       `json:"wait_seconds"`
+	WaitSeconds int       `json:"wait_seconds"` // whole seconds, as Wait wants them
 }
 
-// handle settles the run and wakes the scheduler when that freed a slot. A lost
-// wakeup is made good by the reaper.
+// handle settles the run and, when it leaves its slot, wakes the scheduler. A
+// lost wakeup is made good by the reaper.
 func (h handler) handle(ctx context.Context, in workflow.Input) (answer, error) {
 	d, err := h.settler.Settle(ctx, in.Tenant, in.Run, in.Start)
+	if errors.Is(err, table.ErrNotFound) {
+		slog.ErrorContext(ctx, "settle a run that is not there", "tenant", in.Tenant, "run", in.Run)
+		return answer{Next: task.NextDone}, nil
+	}
 	if err != nil {
 		return answer{}, err
 	}
@@ -36,6 +43,6 @@ func (h handler) handle(ctx context.Context, in workflow.Input) (answer, error) 
 			slog.ErrorContext(ctx, "wake the scheduler", "tenant", in.Tenant, "run", in.Run, "error", err)
 		}
 	}
-	slog.InfoContext(ctx, "settled", "tenant", in.Tenant, "run", in.Run, "next", d.Next, "end", d.End, "reason", d.Reason)
-	return answer{Next: d.Next, WaitSeconds: int(d.Wait.Seconds())}, nil
+	slog.InfoContext(ctx, "settled", "tenant", in.Tenant, "run", in.Run, "next", d.Next, "end", d.End, "reason", d.Reason, "requeue", d.Requeue)
+	return answer{Next: d.Next, WaitSeconds: int(math.Ceil(d.Wait.Seconds()))}, nil
 }
