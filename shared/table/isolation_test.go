@@ -1,0 +1,163 @@
+package table_test
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"outpost/shared/audit"
+	"outpost/shared/id"
+	"outpost/shared/table"
+	"outpost/shared/task"
+	"outpost/shared/tenant"
+)
+
+// open lists the methods that are about no single tenant, with the reason.
+var open = map[string]string{
+	"KeyByHash":           "finds the tenant of a caller; the hash is the proof",
+	"CreateTenant":        "makes a tenant",
+	"Waiting":             "the scheduler's hints",
+	"Overdue":             "the reaper's hints",
+	"CountInflight":       "the scheduler's count",
+	"FleetVirtualTime":    "of the fleet",
+	"SetFleetVirtualTime": "of the fleet",
+}
+
+// Every method about a tenant's things is called with another tenant's ids. It
+// must find nothing and change nothing; one without a row here fails.
+func TestNoMethodReachesAnotherTenant(t *testing.T) {
+	a := newBench(t)
+	tk := a.admit(2)
+	r := a.running("nonce")
+	queued := tk.Runs[1]
+	a.must(a.PutSecret(a.ctx, a.tenant, table.Sealed{Name: "OPENAI_API_KEY", Version: 1, Ciphertext: []byte{1}, WrappedKey: []byte{2}, SetAt: start}))
+	a.must(a.PutEvents(a.ctx, a.tenant, r.ID, 1, []task.Event{{Seq: task.EventSeq(1, 1), At: start, Kind: task.EventPhase, Text: "clone"}}))
+	before := snapshot(a, tk.ID, r.ID)
+
+	b := benchOn(t, a.Table, a.clock) // the stranger, on the same table
+	ctx, who := b.ctx, b.tenant
+	later := start.Add(time.Hour)
+	notFound := func(err error) bool { return errors.Is(err, table.ErrNotFound) }
+	refused := func(err error) bool { return notFound(err) || errors.Is(err, table.ErrStale) }
+	rows := map[string]func() bool{
+		"Task":   func() bool { _, err := b.Task(ctx, who, tk.ID); return notFound(err) },
+		"Prompt": func() bool { _, err := b.Prompt(ctx, who, tk.ID); return notFound(err) },
+		"Run":    func() bool { _, err := b.Run(ctx, who, r.ID); return notFound(err) },
+		"Tasks":  func() bool { got, _, err := b.Tasks(ctx, who, "", 10); return err == nil && len(got) == 0 },
+		"RunEvents": func() bool {
+			got, _, err := b.RunEvents(ctx, who, r.ID, 0, 10)
+			for _, e := range got {
+				err = errors.Join(err, errorIf(e.Text != "forged")) // its own, of the row PutEvents
+			}
+			return err == nil
+		},
+		"Queue":      func() bool { got, err := b.Queue(ctx, who, 10); return err == nil && len(got) == 0 },
+		"AuditTrail": func() bool { got, err := b.AuditTrail(ctx, who, 10); return err == nil && len(got) == 0 },
+		"LedgerRows": func() bool { got, err := b.LedgerRows(ctx, who, 10); return err == nil && len(got) == 0 },
+		"DayMeter":   func() bool { n, err := b.DayMeter(ctx, who, start); return err == nil && n == 0 },
+		"Standing": func() bool {
+			s, err := b.Standing(ctx, who)
+			return err == nil && s.Load == tenant.Load{}
+		},
+		"Tenant": func() bool { got, err := b.Tenant(ctx, who); return err == nil && got.ID == who },
+		"Secret": func() bool { _, err := b.Secret(ctx, who, "OPENAI_API_KEY"); return notFound(err) },
+		"StartRun": func() bool {
+			_, _, err := b.StartRun(ctx, who, table.Start{Entry: table.QueueEntry{Run: queued.ID, Task: tk.ID}, Cap: 9, LeaseUntil: later})
+			return refused(err)
+		},
+		"Park": func() bool { return refused(b.Park(ctx, who, tenant.Load{Version: 1})) && parkedNothing(a) },
+		"BeginAttempt": func() bool {
+			_, err := b.BeginAttempt(ctx, who, r.ID, 1, "stolen", later)
+			return notFound(err)
+		},
+		"SetContainer": func() bool { return notFound(b.SetContainer(ctx, who, r.ID, 1, "arn")) },
+		"Claim":        func() bool { _, err := b.Claim(ctx, who, r.ID, 1, "nonce", later); return notFound(err) },
+		"Heartbeat":    func() bool { _, err := b.Heartbeat(ctx, who, r.ID, 1, "nonce", later); return notFound(err) },
+		"StoreResult": func() bool {
+			_, err := b.StoreResult(ctx, who, r.ID, 1, "nonce", success())
+			return notFound(err)
+		},
+		"EndAttempt": func() bool {
+			_, err := b.EndAttempt(ctx, who, r.ID, 1, task.AttemptEnd{Cause: task.ContainerStopped, At: later})
+			return notFound(err)
+		},
+		"ExtendLease": func() bool { return notFound(b.ExtendLease(ctx, who, r.ID, later)) },
+		"PinCommit":   func() bool { _, err := b.PinCommit(ctx, who, tk.ID, "c0ffee"); return notFound(err) },
+		"PutEvents": func() bool {
+			err := b.PutEvents(ctx, who, r.ID, 1, []task.Event{{Seq: task.EventSeq(1, 2), At: start, Kind: task.EventMessage, Text: "forged"}})
+			return err == nil // it lands under the writer's own partition
+		},
+		"Settle": func() bool {
+			_, err := b.Settle(ctx, who, table.Settlement{Run: r, Decision: task.Decision{Next: task.NextDone, End: task.Failed}, Now: later})
+			return notFound(err)
+		},
+		"RequestCancel": func() bool {
+			_, err := b.RequestCancel(ctx, who, r.ID, audit.Event{ID: id.New(id.Audit, start)})
+			return notFound(err)
+		},
+		"RevokeKey": func() bool { return notFound(b.RevokeKey(ctx, who, a.caller.KeyHash)) },
+		"PutKey": func() bool {
+			return errors.Is(b.PutKey(ctx, who, table.Key{ID: "key_x", Hash: a.caller.KeyHash, CreatedAt: start}), table.ErrExists)
+		},
+		"PutSecret": func() bool {
+			return b.PutSecret(ctx, who, table.Sealed{Name: "XAI_API_KEY", Version: 1, SetAt: start}) == nil
+		},
+		"Admit": func() bool {
+			stolen := b.admission(1)
+			stolen.Caller = a.caller // a's key for b's tenant
+			return errors.Is(b.Admit(ctx, who, stolen), table.ErrKeyRevoked)
+		},
+	}
+	methods := reflect.TypeOf(b.Table)
+	for i := range methods.NumMethod() {
+		name := methods.Method(i).Name
+		row, ok := rows[name]
+		switch {
+		case open[name] != "":
+		case !ok:
+			t.Errorf("%s has no row: is it isolated?", name)
+		case !row():
+			t.Errorf("%s reached another tenant's things, or refused otherwise than as not found", name)
+		}
+	}
+	if after := snapshot(a, tk.ID, r.ID); !reflect.DeepEqual(before, after) {
+		t.Errorf("the stranger changed something:\nbefore %+v\n after %+v", before, after)
+	}
+}
+
+// parkedNothing tells whether the tenant is still in the waiting index.
+func parkedNothing(a *bench) bool {
+	hints, err := a.Waiting(a.ctx, 10)
+	a.must(err)
+	for _, h := range hints {
+		if h.Tenant == a.tenant {
+			return true
+		}
+	}
+	return false
+}
+
+// snapshot is all that a tenant can see of its things.
+func snapshot(a *bench, taskID, runID string) []any {
+	tk, err := a.Task(a.ctx, a.tenant, taskID)
+	a.must(err)
+	s, err := a.Standing(a.ctx, a.tenant)
+	a.must(err)
+	events, _, err := a.RunEvents(a.ctx, a.tenant, runID, 0, 100)
+	a.must(err)
+	trail, err := a.AuditTrail(a.ctx, a.tenant, 100)
+	a.must(err)
+	sealed, err := a.Secret(a.ctx, a.tenant, "OPENAI_API_KEY")
+	a.must(err)
+	k, err := a.KeyByHash(a.ctx, a.caller.KeyHash)
+	a.must(err)
+	return []any{tk, s, events, trail, sealed, k}
+}
+
+func errorIf(wrong bool) error {
+	if wrong {
+		return errors.New("another tenant's")
+	}
+	return nil
+}

@@ -1,0 +1,383 @@
+package table_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"outpost/infra/local/engines/enginetest"
+	"outpost/shared/audit"
+	"outpost/shared/clock"
+	"outpost/shared/id"
+	"outpost/shared/table"
+	"outpost/shared/task"
+)
+
+// all runs f n times at once and waits.
+func all(n int, f func(i int)) {
+	var wg sync.WaitGroup
+	gate := make(chan struct{})
+	for i := range n {
+		wg.Go(func() { <-gate; f(i) })
+	}
+	close(gate)
+	wg.Wait()
+}
+
+// flaky loses answers and injects transaction conflicts, by a seeded chance.
+type flaky struct {
+	mu       sync.Mutex
+	random   *rand.Rand
+	lose     float64 // the engine acts and the answer is lost
+	conflict float64 // the transaction is refused as one that met another
+}
+
+func (f *flaky) RoundTrip(r *http.Request) (*http.Response, error) {
+	f.mu.Lock()
+	lose, conflict := f.random.Float64() < f.lose, f.random.Float64() < f.conflict
+	f.mu.Unlock()
+	if conflict && r.Header.Get("X-Amz-Target") == "DynamoDB_20120810.TransactWriteItems" {
+		return conflictAnswer(r), nil
+	}
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil && lose {
+		res.Body.Close()
+		return nil, errors.New("the answer was lost")
+	}
+	return res, err
+}
+
+func TestTheQuotaIsExactUnderConcurrencyAndLostAnswers(t *testing.T) {
+	for _, limit := range []int{1, 7, 30} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			b := newFlakyBench(t, uint64(limit), 0, 0.1)
+			var admitted atomic.Int64
+			all(64, func(int) {
+				a := b.admission(1)
+				a.RunsPerDay = limit
+				err := b.Admit(b.ctx, b.tenant, a)
+				var quota *table.QuotaError
+				switch {
+				case err == nil:
+					admitted.Add(1)
+				case errors.As(err, &quota):
+					if quota.Limit != limit || !quota.ResetsAt.Equal(time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)) {
+						t.Errorf("quota error: %+v", quota)
+					}
+				case errors.Is(err, table.ErrConflict):
+				default:
+					t.Error(err)
+				}
+			})
+			for admitted.Load() < int64(limit) { // those that only lost races may come again
+				a := b.admission(1)
+				a.RunsPerDay = limit
+				b.must(b.Admit(b.ctx, b.tenant, a))
+				admitted.Add(1)
+			}
+			used, err := b.DayMeter(b.ctx, b.tenant, start)
+			b.must(err)
+			s, err := b.Standing(b.ctx, b.tenant)
+			b.must(err)
+			if int(admitted.Load()) != limit || used != limit || s.Load.Waiting != limit {
+				t.Errorf("admitted %d, metered %d, waiting %d; the limit is %d", admitted.Load(), used, s.Load.Waiting, limit)
+			}
+		})
+	}
+}
+
+// newFlakyBench is a bench on an engine that loses answers.
+func newFlakyBench(t *testing.T, seed uint64, lose, conflict float64) *bench {
+	c := clock.NewManual(start)
+	plain := enginetest.Client(t, nil)
+	name := enginetest.TableName(t, plain)
+	b := benchOn(t, table.New(plain, name, c), c)
+	b.Table = table.New(enginetest.Client(t, &flaky{random: rand.New(rand.NewPCG(seed, 1)), lose: lose, conflict: conflict}), name, c)
+	return b
+}
+
+func TestASubmissionAboveTheWholeQuotaIsRefusedWithoutAMeter(t *testing.T) {
+	b := newBench(t)
+	a := b.admission(3)
+	a.RunsPerDay = 2
+	var quota *table.QuotaError
+	if err := b.Admit(b.ctx, b.tenant, a); !errors.As(err, &quota) || quota.Wanted != 3 || quota.Used != 0 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestFiftyEqualSubmissionsMakeOneTask(t *testing.T) {
+	b := newBench(t)
+	var first, replays atomic.Int64
+	all(50, func(int) {
+		a := b.admission(2)
+		a.Idempotency = &table.Idempotency{Key: "k", BodyHash: "h", Status: 202, Body: []byte(a.Task.ID)}
+		var replay *table.Replay
+		switch err := b.Admit(b.ctx, b.tenant, a); {
+		case err == nil:
+			first.Add(1)
+		case errors.As(err, &replay) && replay.Status == 202:
+			replays.Add(1)
+		default:
+			t.Error(err)
+		}
+	})
+	tasks, next, err := b.Tasks(b.ctx, b.tenant, "", 10)
+	b.must(err)
+	if first.Load() != 1 || replays.Load() != 49 || len(tasks) != 1 || next != "" {
+		t.Errorf("%d first answers, %d replays, %d tasks", first.Load(), replays.Load(), len(tasks))
+	}
+	other := b.admission(1)
+	other.Idempotency = &table.Idempotency{Key: "k", BodyHash: "another"}
+	if err := b.Admit(b.ctx, b.tenant, other); !errors.Is(err, table.ErrIdempotencyMismatch) {
+		t.Errorf("another body: %v", err)
+	}
+	b.clock.Advance(24*time.Hour + time.Second)
+	if err := b.Admit(b.ctx, b.tenant, other); err != nil {
+		t.Errorf("after 24 hours: %v", err)
+	}
+}
+
+func TestAdmissionJudgesTheCallerInItsTransaction(t *testing.T) {
+	b := newBench(t)
+	stale := b.admission(1)
+	stale.Caller.Entitlement.Version = 7
+	if err := b.Admit(b.ctx, b.tenant, stale); !errors.Is(err, table.ErrLimitsChanged) {
+		t.Errorf("limits of another version: %v", err)
+	}
+	b.must(b.RevokeKey(b.ctx, b.tenant, b.caller.KeyHash))
+	if err := b.Admit(b.ctx, b.tenant, b.admission(1)); !errors.Is(err, table.ErrKeyRevoked) {
+		t.Errorf("a revoked key: %v", err)
+	}
+}
+
+func TestTheCapHoldsUnderManySchedulers(t *testing.T) {
+	b := newBench(t)
+	b.admit(20)
+	const limit = 5
+	all(16, func(int) {
+		for range 10 {
+			if _, err := b.startNext(limit); err != nil && !errors.Is(err, table.ErrStale) && !errors.Is(err, table.ErrNotFound) {
+				t.Error(err)
+			}
+		}
+	})
+	s, err := b.Standing(b.ctx, b.tenant)
+	b.must(err)
+	inflight, err := b.CountInflight(b.ctx)
+	b.must(err)
+	if s.Load.Running != limit || s.Load.Waiting != 15 || inflight != limit {
+		t.Errorf("load %+v, %d in flight, the cap is %d", s.Load, inflight, limit)
+	}
+}
+
+func TestOneOfFiftyClaimersWins(t *testing.T) {
+	b := newBench(t)
+	b.admit(1)
+	r, err := b.startNext(1)
+	b.must(err)
+	r, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token", start)
+	b.must(err)
+	var won, bound atomic.Int64
+	all(50, func(i int) {
+		switch _, err := b.Claim(b.ctx, b.tenant, r.ID, 1, fmt.Sprint(i), start); {
+		case err == nil:
+			won.Add(1)
+		case errors.Is(err, table.ErrNonceBound):
+			bound.Add(1)
+		case errors.Is(err, table.ErrConflict):
+		default:
+			t.Error(err)
+		}
+	})
+	if won.Load() != 1 {
+		t.Errorf("%d claims won, %d were refused", won.Load(), bound.Load())
+	}
+}
+
+func TestAResultAndALostLeaseExcludeEachOther(t *testing.T) {
+	b := newBench(t)
+	for i := range 20 {
+		b.admit(1)
+		r := b.running("n")
+		b.clock.Advance(2 * time.Minute) // past the lease
+		var results, ends atomic.Int64
+		all(2, func(i int) {
+			if i == 0 {
+				if _, err := b.StoreResult(b.ctx, b.tenant, r.ID, 1, "n", success()); err == nil {
+					results.Add(1)
+				} else if !errors.Is(err, table.ErrStale) {
+					t.Error(err)
+				}
+				return
+			}
+			got, err := b.EndAttempt(b.ctx, b.tenant, r.ID, 1, task.AttemptEnd{Cause: task.LeaseExpired, At: b.clock.Now()})
+			b.must(err)
+			if got.Attempt.End.Cause == task.LeaseExpired {
+				ends.Add(1)
+			}
+		})
+		if results.Load()+ends.Load() != 1 {
+			t.Fatalf("round %d: %d results and %d lost leases", i, results.Load(), ends.Load())
+		}
+		got, err := b.Run(b.ctx, b.tenant, r.ID)
+		b.must(err)
+		if (got.Result != nil) != (results.Load() == 1) {
+			t.Fatalf("round %d: the run says otherwise: %+v", i, got)
+		}
+	}
+}
+
+func TestAHeartbeatBeatsTheReaper(t *testing.T) {
+	b := newBench(t)
+	b.admit(1)
+	r := b.running("n")
+	b.clock.Advance(2 * time.Minute)
+	if _, err := b.Heartbeat(b.ctx, b.tenant, r.ID, 1, "n", b.clock.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.EndAttempt(b.ctx, b.tenant, r.ID, 1, task.AttemptEnd{Cause: task.LeaseExpired, At: b.clock.Now()}); !errors.Is(err, table.ErrStale) {
+		t.Errorf("the lease was extended, and yet: %v", err)
+	}
+}
+
+func TestSettledTwentyTimesAtOnceCountsOnce(t *testing.T) {
+	b := newBench(t)
+	const runs = 6
+	tk := b.admit(runs)
+	var done []task.Run
+	for i := range runs {
+		r := b.running(fmt.Sprint(i))
+		r, err := b.StoreResult(b.ctx, b.tenant, r.ID, 1, fmt.Sprint(i), success())
+		b.must(err)
+		done = append(done, r)
+	}
+	all(20*runs, func(i int) {
+		r := done[i%runs]
+		for {
+			_, err := b.Settle(b.ctx, b.tenant, table.Settlement{Run: r, Decision: task.Decide(r, start, task.DefaultTiming), Now: start})
+			if err == nil {
+				return
+			}
+			if !errors.Is(err, table.ErrConflict) {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	got, err := b.Task(b.ctx, b.tenant, tk.ID)
+	b.must(err)
+	s, err := b.Standing(b.ctx, b.tenant)
+	b.must(err)
+	rows, err := b.LedgerRows(b.ctx, b.tenant, 100)
+	b.must(err)
+	if got.State != task.Completed || got.Tally != (task.Tally{Total: runs, Succeeded: runs}) || s.Load.Running != 0 || len(rows) != runs {
+		t.Errorf("task %s %+v, load %+v, %d ledger rows", got.State, got.Tally, s.Load, len(rows))
+	}
+}
+
+// A tenant's whole day under lost answers and conflicts: whatever the callers
+// were told, the counters agree with the rows.
+func TestCountersAgreeWithRowsUnderFaults(t *testing.T) {
+	for seed := range uint64(3) {
+		b := newFlakyBench(t, seed, 0.08, 0.15)
+		all(8, func(worker int) {
+			random := rand.New(rand.NewPCG(seed, uint64(worker)))
+			for range 12 {
+				switch random.IntN(3) {
+				case 0:
+					_ = b.Admit(b.ctx, b.tenant, b.admission(1+random.IntN(3)))
+				case 1:
+					b.startSome()
+				case 2:
+					b.endSome(random)
+				}
+			}
+		})
+		queued, inflight, admitted := 0, 0, 0
+		tasks, _, err := again(func() ([]task.Task, string, error) { return b.Tasks(b.ctx, b.tenant, "", 1000) })
+		b.must(err)
+		for _, tk := range tasks {
+			full, _, err := again(func() (task.Task, string, error) { f, err := b.Task(b.ctx, b.tenant, tk.ID); return f, "", err })
+			b.must(err)
+			remaining := 0
+			for _, r := range full.Runs {
+				admitted++
+				switch {
+				case r.State == task.Queued:
+					queued++
+				case r.State.InFlight():
+					inflight++
+				}
+				if !r.State.Terminal() {
+					remaining++
+				}
+			}
+			if full.Tally.Remaining != remaining || (remaining == 0) != (full.State == task.Completed) {
+				t.Errorf("seed %d: task %s has %d runs to go and says %+v, %s", seed, tk.ID, remaining, full.Tally, full.State)
+			}
+		}
+		s, _, err := again(func() (table.Standing, string, error) { s, err := b.Standing(b.ctx, b.tenant); return s, "", err })
+		b.must(err)
+		used, _, err := again(func() (int, string, error) { n, err := b.DayMeter(b.ctx, b.tenant, start); return n, "", err })
+		b.must(err)
+		if s.Load.Waiting != queued || s.Load.Running != inflight || used != admitted {
+			t.Errorf("seed %d: load %+v and meter %d; the rows say %d waiting, %d in flight, %d admitted", seed, s.Load, used, queued, inflight, admitted)
+		}
+		if admitted == 0 {
+			t.Errorf("seed %d: nothing happened", seed)
+		}
+	}
+}
+
+// again repeats a read whose answer was lost.
+func again[T any](read func() (T, string, error)) (v T, s string, err error) {
+	for range 50 {
+		if v, s, err = read(); err == nil {
+			return v, s, nil
+		}
+	}
+	return v, s, err
+}
+
+func (b *bench) startSome() {
+	s, err := b.Standing(b.ctx, b.tenant)
+	if err != nil {
+		return
+	}
+	q, err := b.Queue(b.ctx, b.tenant, 1)
+	if err != nil || len(q) == 0 {
+		return
+	}
+	_, _, _ = b.StartRun(b.ctx, b.tenant, table.Start{Entry: q[0], Cap: 4, Load: s.Load, VirtualTime: s.Load.VirtualTime + 1, LeaseUntil: start.Add(-time.Second)})
+}
+
+// endSome takes an in-flight run through an attempt to an end.
+func (b *bench) endSome(random *rand.Rand) {
+	due, err := b.Overdue(b.ctx, start, 10)
+	if err != nil || len(due) == 0 {
+		return
+	}
+	runID := due[random.IntN(len(due))].Run
+	r, err := b.Run(b.ctx, b.tenant, runID)
+	if err != nil {
+		return
+	}
+	if random.IntN(3) == 0 {
+		_, _ = b.RequestCancel(b.ctx, b.tenant, runID, audit.Event{ID: id.New(id.Audit, start), Action: "run.cancel"})
+	}
+	nonce := fmt.Sprint(random.Uint64())
+	if r, err = b.BeginAttempt(b.ctx, b.tenant, runID, r.Starts, "token", start.Add(-time.Second)); err == nil {
+		if r, err = b.Claim(b.ctx, b.tenant, runID, r.Attempt.Number, nonce, start.Add(-time.Second)); err == nil {
+			_, _ = b.StoreResult(b.ctx, b.tenant, runID, r.Attempt.Number, nonce, success())
+		}
+	}
+	if r, err = b.Run(b.ctx, b.tenant, runID); err == nil {
+		_, _ = b.Settle(b.ctx, b.tenant, table.Settlement{Run: r, Decision: task.Decide(r, start, task.DefaultTiming), Now: start})
+	}
+}
