@@ -7,6 +7,7 @@ package lambdahost
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -126,19 +127,24 @@ func (p *pool) invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		return nil, p.host.ctx.Err()
 	}
 	p.invocations.Add(1)
-	proc, err := p.take()
-	if err != nil {
-		return nil, &Error{"Runtime.InvalidEntrypoint", err.Error()}
+	for {
+		proc, warm, err := p.take()
+		if err != nil {
+			return nil, &Error{"Runtime.InvalidEntrypoint", err.Error()}
+		}
+		answer, err := proc.serve(payload, p.Timeout)
+		p.mu.Lock()
+		proc.busy = false
+		p.mu.Unlock()
+		if warm && errors.Is(err, errGone) {
+			continue // it died idle and never saw the invocation
+		}
+		return answer, err
 	}
-	answer, err := proc.serve(payload, p.Timeout)
-	p.mu.Lock()
-	proc.busy = false
-	p.mu.Unlock()
-	return answer, err
 }
 
-// take returns an idle process, marked busy, or a new one.
-func (p *pool) take() (*process, error) {
+// take returns a warm idle process, marked busy, or a new one.
+func (p *pool) take() (proc *process, warm bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	alive := p.processes[:0]
@@ -154,14 +160,14 @@ func (p *pool) take() (*process, error) {
 	p.processes = alive
 	if idle != nil {
 		idle.busy = true
-		return idle, nil
+		return idle, true, nil
 	}
-	proc, err := p.start()
+	proc, err = p.start()
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", p.Name, err)
+		return nil, false, fmt.Errorf("start %s: %w", p.Name, err)
 	}
 	p.coldStarts.Add(1)
 	proc.busy = true
 	p.processes = append(p.processes, proc)
-	return proc, nil
+	return proc, false, nil
 }

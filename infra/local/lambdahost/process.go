@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,7 @@ type process struct {
 	next    chan invocation // what /next hands out
 	results chan result
 	ended   chan struct{} // closed when the process has
+	doomed  atomic.Bool   // killed, and may not have ended yet
 	busy    bool          // guarded by the pool
 	first   sync.Once
 	ready   func()
@@ -79,16 +81,22 @@ func (p *pool) start() (*process, error) {
 	return proc, nil
 }
 
-func (proc *process) kill() { _ = proc.cmd.Process.Kill() }
+func (proc *process) kill() {
+	proc.doomed.Store(true)
+	_ = proc.cmd.Process.Kill()
+}
 
 func (proc *process) dead() bool {
 	select {
 	case <-proc.ended:
 		return true
 	default:
-		return false
+		return proc.doomed.Load()
 	}
 }
+
+// errGone means that the process ended before it took the invocation.
+var errGone = &Error{"Runtime.ExitError", "the function exited before it took the invocation"}
 
 // serve hands the process one invocation and waits for its result.
 func (proc *process) serve(payload []byte, timeout time.Duration) ([]byte, error) {
@@ -101,7 +109,7 @@ func (proc *process) serve(payload []byte, timeout time.Duration) ([]byte, error
 		proc.kill()
 		return nil, r.err
 	case <-proc.ended:
-		return nil, &Error{"Runtime.ExitError", proc.name + " exited before it served"}
+		return nil, errGone
 	case <-timer.C:
 		proc.kill()
 		return nil, &Error{"Sandbox.Timedout", fmt.Sprintf("%s was not ready after %s", proc.name, timeout)}
