@@ -62,38 +62,55 @@ func NPM(ctx context.Context, l Lock, progress io.Writer) (string, error) {
 	if err != nil || installed {
 		return dir, err
 	}
+	err = Once(dir, func(tmp string) error {
+		fmt.Fprintf(progress, "Fetching the %s, about %d MB, into %s …\n", l.Name, l.Megabytes, filepath.Dir(dir))
+		if err := os.CopyFS(tmp, l.Files); err != nil {
+			return err
+		}
+		if err := npm(ctx, tmp); err != nil {
+			return err
+		}
+		if l.Finish != nil {
+			return l.Finish(ctx, tmp)
+		}
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("install the %s: %w", l.Name, err)
+	}
+	return dir, nil
+}
+
+// Once makes a folder of the cache unless it is there: fill fills a folder
+// beside it, which is then renamed, so that dir is whole or not there. Two at
+// once wait for each other, and one of them fills.
+func Once(dir string, fill func(tmp string) error) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return "", fmt.Errorf("make the cache folder: %w", err)
+		return fmt.Errorf("make the cache folder: %w", err)
 	}
 	unlock, err := lock(dir + ".lock")
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer unlock()
-	if _, installed, err := l.Dir(); err != nil || installed {
-		return dir, err
+	if _, err := os.Stat(dir); err == nil {
+		return nil
 	}
-	fmt.Fprintf(progress, "Fetching the %s, about %d MB, into %s …\n", l.Name, l.Megabytes, filepath.Dir(dir))
-	tmp, err := os.MkdirTemp(filepath.Dir(dir), "."+l.Name+"-")
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+"-")
 	if err != nil {
-		return "", fmt.Errorf("install the %s: %w", l.Name, err)
+		return err
 	}
 	defer os.RemoveAll(tmp)
-	if err := os.CopyFS(tmp, l.Files); err != nil {
-		return "", fmt.Errorf("install the %s: %w", l.Name, err)
-	}
-	if err := npm(ctx, tmp); err != nil {
-		return "", fmt.Errorf("install the %s: %w", l.Name, err)
-	}
-	if l.Finish != nil {
-		if err := l.Finish(ctx, tmp); err != nil {
-			return "", fmt.Errorf("install the %s: %w", l.Name, err)
-		}
+	if err := fill(tmp); err != nil {
+		return err
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil {
-		return "", fmt.Errorf("install the %s: %w", l.Name, err)
+		return err
 	}
-	return dir, os.Rename(tmp, dir)
+	return os.Rename(tmp, dir)
 }
 
 // npm runs "npm install" and not "npm ci": the latter refuses a lock that lacks
