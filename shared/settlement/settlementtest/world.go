@@ -23,6 +23,9 @@ import (
 // Start is the time at which a world's clock begins.
 var Start = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
+// timeout of every task: tests of leases do not reach its deadline.
+const timeout = 24 * time.Hour
+
 // World is one tenant's.
 type World struct {
 	*table.Table
@@ -78,7 +81,7 @@ func (w *World) SubmitAs(c tenant.Caller, n int) task.Task {
 	w.T.Helper()
 	now := w.Clock.Now()
 	tk := task.Task{ID: id.New(id.Task, now), Tenant: c.Tenant, State: task.Queued, CreatedAt: now,
-		Spec:  task.Spec{Repo: "https://example.com/a/b.git", Timeout: 10 * time.Minute, Priority: task.Normal},
+		Spec:  task.Spec{Repo: "https://example.com/a/b.git", Timeout: timeout, Priority: task.Normal},
 		Tally: task.Tally{Total: n, Remaining: n}}
 	for i := range n {
 		tk.Runs = append(tk.Runs, task.Run{ID: id.ForRun(tk.ID, i+1), Task: tk.ID, Tenant: c.Tenant, Number: i + 1,

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"outpost/infra/local/engines/enginetest"
+	"outpost/shared/clock"
+	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/table"
+	"outpost/shared/task"
+	"outpost/shared/tenant"
+	"outpost/shared/workflow"
+)
+
+type world struct {
+	*settlementtest.World
+	name string // of the table
+	s    scheduler
+}
+
+func newWorld(t testing.TB) *world {
+	c := clock.NewManual(settlementtest.Start)
+	client := enginetest.Client(t, nil)
+	name := enginetest.TableName(t, client)
+	w := &world{World: settlementtest.New(t, table.New(client, name, c), c, "pro"), name: name}
+	w.s = w.scheduler(nil)
+	return w
+}
+
+func (w *world) scheduler(cut *settlementtest.Cut) scheduler {
+	store := w.Table
+	if cut != nil {
+		store = table.New(enginetest.Client(w.T, cut), w.name, w.Clock)
+	}
+	return scheduler{store: store, workflow: w.Workflow(cut), clock: w.Clock, lease: time.Minute, fleetCap: 200}
+}
+
+// wake runs the scheduler on wakeups of these tenants.
+func (w *world) wake(s scheduler, tenants ...string) {
+	w.T.Helper()
+	var e events.SQSEvent
+	for _, id := range tenants {
+		e.Records = append(e.Records, events.SQSMessage{Body: fmt.Sprintf(`{"tenant":%q}`, id)})
+	}
+	w.Must(s.handle(context.Background(), e))
+}
+
+func (w *world) load(tenantID string) tenant.Load {
+	w.T.Helper()
+	st, err := w.Standing(context.Background(), tenantID)
+	w.Must(err)
+	return st.Load
+}
+
+func (w *world) waiting() (ids []string) {
+	w.T.Helper()
+	hints, err := w.Waiting(context.Background(), 1000)
+	w.Must(err)
+	for _, h := range hints {
+		ids = append(ids, h.Tenant)
+	}
+	return ids
+}
+
+// other makes another tenant of a plan that submits n runs.
+func (w *world) other(planName string, n int) string {
+	w.T.Helper()
+	id, caller := w.NewTenant(tenant.Entitlement{Plan: planName, State: tenant.Active, Version: 1})
+	w.SubmitAs(caller, n)
+	return id
+}
+
+func TestWaitingRunsStartUpToTheTenantsCap(t *testing.T) {
+	w := newWorld(t)
+	tk := w.Submit(7) // pro: 5 at once
+	w.wake(w.s, w.Tenant)
+	if l := w.Load(); l.Running != 5 || l.Waiting != 2 {
+		t.Errorf("load: %+v", l)
+	}
+	for i, r := range tk.Runs {
+		got, open := w.Read(r.ID), w.Executions(r.ID)
+		if started := i < 5; (got.State == task.Starting) != started || (len(open) == 1) != started {
+			t.Errorf("run %d is %s with executions %v", r.Number, got.State, open)
+		}
+		if i < 5 && !got.LeaseUntil.Equal(w.Clock.Now().Add(time.Minute)) {
+			t.Errorf("run %d has a lease until %s", r.Number, got.LeaseUntil)
+		}
+	}
+	if ids := w.waiting(); len(ids) != 0 {
+		t.Errorf("at its cap the tenant is still in the waiting index: %v", ids)
+	}
+}
+
+func TestATenantWhoseWakeupWasLostIsFoundThroughTheIndex(t *testing.T) {
+	w := newWorld(t)
+	w.Submit(1)
+	quiet := w.other("pro", 1)
+	w.wake(w.s, w.Tenant)
+	if l := w.load(quiet); l.Running != 1 {
+		t.Errorf("load: %+v", l)
+	}
+}
+
+func TestTheFleetsCapIsKept(t *testing.T) {
+	w := newWorld(t)
+	w.Submit(5)
+	w.other("pro", 5)
+	w.s.fleetCap = 4
+	w.wake(w.s, w.Tenant)
+	w.wake(w.s, w.Tenant)
+	n, err := w.CountInflight(context.Background())
+	w.Must(err)
+	if n != 4 {
+		t.Errorf("%d runs in flight, the cap is 4", n)
+	}
+	if ids := w.waiting(); len(ids) != 2 {
+		t.Errorf("in the waiting index: %v", ids)
+	}
+}
+
+func TestSlotsAreSharedByWeight(t *testing.T) {
+	w := newWorld(t)
+	w.Submit(5) // pro, weight 4
+	big := w.other("enterprise", 20)
+	w.s.fleetCap = 5
+	w.wake(w.s, w.Tenant)
+	if pro, enterprise := w.Load().Running, w.load(big).Running; pro != 1 || enterprise != 4 {
+		t.Errorf("of 5 slots pro has %d and enterprise %d", pro, enterprise)
+	}
+	virtual, err := w.FleetVirtualTime(context.Background())
+	w.Must(err)
+	if virtual <= 0 {
+		t.Errorf("the fleet's virtual time stands at %v", virtual)
+	}
+}
+
+func TestNothingStartsForATenantThatIsNotActive(t *testing.T) {
+	w := newWorld(t)
+	w.Submit(1)
+	w.s.store = suspended{w.Table}
+	w.wake(w.s, w.Tenant)
+	if l := w.Load(); l.Running != 0 || l.Waiting != 1 {
+		t.Errorf("load: %+v", l)
+	}
+}
+
+// suspended shows every tenant as suspended.
+type suspended struct{ *table.Table }
+
+func (s suspended) Standing(ctx context.Context, id string) (table.Standing, error) {
+	st, err := s.Table.Standing(ctx, id)
+	st.Entitlement.State = tenant.Suspended
+	return st, err
+}
+
+func TestBadMessagesAreDroppedAndTheOthersServed(t *testing.T) {
+	w := newWorld(t)
+	w.Submit(1)
+	raw, err := os.ReadFile("../../events/sqs-wakeups.json")
+	w.Must(err)
+	var e events.SQSEvent
+	w.Must(json.Unmarshal(raw, &e))
+	if len(e.Records) != 2 {
+		t.Fatalf("the sample holds %d messages", len(e.Records))
+	}
+	// The sample names a tenant that is not in this table, and no tenant at all.
+	e.Records = append(e.Records, events.SQSMessage{Body: strings.Replace(e.Records[0].Body, "ten_01KAR5G5M0000000000000000A", w.Tenant, 1)})
+	w.Must(w.s.handle(context.Background(), e))
+	if l := w.Load(); l.Running != 1 {
+		t.Errorf("load: %+v", l)
+	}
+}
+
+func TestATenantThatCannotBeReadDoesNotStopTheOthers(t *testing.T) {
+	w := newWorld(t)
+	w.Submit(1)
+	good := w.other("pro", 1)
+	w.s.store = unreadable{w.Table, w.Tenant}
+	w.wake(w.s, w.Tenant)
+	if w.Load().Running != 0 || w.load(good).Running != 1 {
+		t.Errorf("loads: %+v, %+v", w.Load(), w.load(good))
+	}
+}
+
+// unreadable fails for one tenant.
+type unreadable struct {
+	*table.Table
+	tenant string
+}
+
+func (u unreadable) Standing(ctx context.Context, id string) (table.Standing, error) {
+	if id == u.tenant {
+		return table.Standing{}, errors.New("no answer")
+	}
+	return u.Table.Standing(ctx, id)
+}
+
+func TestARunThatIsAdmittedMeanwhileIsStartedInTheNextRound(t *testing.T) {
+	w := newWorld(t)
+	w.Submit(1)
+	w.s.store = &moving{Table: w.Table, move: func() { w.Submit(1) }}
+	w.wake(w.s, w.Tenant)
+	if l := w.Load(); l.Running != 2 || l.Waiting != 0 {
+		t.Errorf("load: %+v", l)
+	}
+}
+
+// moving moves the tenant once, after the scheduler has looked at it.
+type moving struct {
+	*table.Table
+	move func()
+}
+
+func (m *moving) FleetVirtualTime(ctx context.Context) (float64, error) {
+	if m.move != nil {
+		m.move()
+		m.move = nil
+	}
+	return m.Table.FleetVirtualTime(ctx)
+}
+
+func TestWithNoTimeLeftNothingIsStarted(t *testing.T) {
+	w := newWorld(t)
+	w.Submit(1)
+	ctx, cancel := context.WithTimeout(context.Background(), spare/2)
+	defer cancel()
+	w.Must(w.s.handle(ctx, events.SQSEvent{}))
+	if l := w.Load(); l.Running != 0 {
+		t.Errorf("load: %+v", l)
+	}
+}
+
+func TestTheSchedulerSurvivesACrashAtEveryStep(t *testing.T) {
+	const maxCalls = 200
+	for _, lost := range []bool{false, true} {
+		reached := true
+		for calls := 0; reached; calls++ {
+			if calls > maxCalls {
+				t.Fatal("the scheduler never ends")
+			}
+			w := newWorld(t)
+			tk := w.Submit(3)
+			cut := settlementtest.After(calls)
+			cut.Lost = lost
+			w.wake(w.scheduler(cut), w.Tenant) // success whatever happens: the queue's group goes on
+			reached = cut.Reached()
+			w.wake(w.s, w.Tenant)
+			if l := w.Load(); l.Running != 3 || l.Waiting != 0 {
+				t.Fatalf("after %d calls, lost answer %v: load %+v", calls, lost, l)
+			}
+			without := 0
+			for _, r := range tk.Runs {
+				got := w.Read(r.ID)
+				if got.State != task.Starting || got.Starts != 1 {
+					t.Fatalf("after %d calls: %+v", calls, got)
+				}
+				if open := w.Executions(r.ID); len(open) == 0 {
+					without++ // the reaper's to start
+				} else if !slices.Equal(open, []string{workflow.Input{Run: r.ID, Start: 1}.Name()}) {
+					t.Fatalf("after %d calls: executions %v", calls, open)
+				}
+			}
+			if without > 1 {
+				t.Fatalf("after %d calls %d runs have no execution", calls, without)
+			}
+		}
+	}
+}
