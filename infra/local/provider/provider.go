@@ -5,8 +5,8 @@
 //
 // No model is behind it. It plays a scenario, a fixed list of steps, and takes
 // the next step from how many it finds in the conversation that each request
-// carries; it keeps no state but counters, so any number of runs at once do not
-// meet. The prompt chooses: "[scenario: wrong-fix]" for every agent,
+// carries; it keeps no state but counters and the last request, so any number of runs at
+// once do not meet. The prompt chooses: "[scenario: wrong-fix]" for every agent,
 // "[scenario claude: hang]" for one. Without a choice it solves the
 // demonstration's task, writes the files that the prompt dictates in
 // "[write path=NAME]…[/write]" blocks, or, asked anything else, leaves a note.
@@ -31,6 +31,7 @@ type Provider struct {
 
 	mu     sync.Mutex
 	counts map[count]int
+	last   map[string]string
 }
 
 type count struct{ agent, scenario string }
@@ -49,13 +50,21 @@ func (p *Provider) Count(agent, scenario string) int {
 	return n
 }
 
-func (p *Provider) add(agent, scenario string) {
+// Last returns the body of an agent's last request: what it told its provider.
+func (p *Provider) Last(agent string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last[agent]
+}
+
+func (p *Provider) add(agent, scenario string, body []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.counts == nil {
-		p.counts = map[count]int{}
+		p.counts, p.last = map[count]int{}, map[string]string{}
 	}
 	p.counts[count{agent, scenario}]++
+	p.last[agent] = string(body)
 }
 
 // dialect is one provider's API.
@@ -102,7 +111,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := c.scenario()
-	p.add(c.agent, name)
+	p.add(c.agent, name, body)
 	play := scenarios[name]
 	switch {
 	case play.status != 0:

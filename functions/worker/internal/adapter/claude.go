@@ -60,7 +60,7 @@ func claudeLines(o *output) func([]byte) {
 				OutputTokens:      e.Usage.Output,
 			}
 			switch {
-			case e.Subtype == "error_max_turns" || e.Subtype == "error_max_budget_usd":
+			case e.Subtype == "error_max_turns", e.Subtype == "error_max_budget_usd":
 				o.sum.TurnLimit = true
 			// An API error says subtype "success": only is_error counts.
 			case e.IsError && e.Result != "":
@@ -107,7 +107,7 @@ func detail(arguments json.RawMessage) string {
 	for _, name := range []string{"command", "cmd", "file_path", "target_file", "path", "pattern", "dir_path", "query", "url"} {
 		var text string
 		if json.Unmarshal(known[name], &text) == nil && text != "" {
-			return cut(oneLine(text), 200)
+			return text
 		}
 	}
 	return ""

@@ -43,8 +43,14 @@ plugins = false
 apps = false
 remote_plugin = false
 `, strconv.Quote(s.BaseURL+"/v1"), strconv.Quote(codexKey)))
+	// Codex runs commands in a login shell, and /etc/profile may set another PATH.
+	c.file(s.home(".bash_profile"), "export PATH="+shellWord(s.Path)+"\n")
+	c.file(s.home(".profile"), "export PATH="+shellWord(s.Path)+"\n")
 	c.Stdin = s.Prompt
 }
+
+// shellWord quotes a text for a shell's settings file.
+func shellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 func codexLines(o *output) func([]byte) {
 	return func(line []byte) {
@@ -76,7 +82,7 @@ func codexLines(o *output) func([]byte) {
 		switch e.Type {
 		case "item.started":
 			if e.Item.Type == "command_execution" {
-				o.tool("exec", cut(oneLine(e.Item.Command), 200))
+				o.tool("exec", e.Item.Command)
 			}
 		case "item.completed":
 			switch e.Item.Type {
@@ -87,7 +93,7 @@ func codexLines(o *output) func([]byte) {
 				for _, change := range e.Item.Changes {
 					paths = append(paths, change.Path)
 				}
-				o.tool("apply_patch", cut(strings.Join(paths, " "), 200))
+				o.tool("apply_patch", strings.Join(paths, " "))
 			case "error": // a warning: the turn goes on
 				o.event(task.EventOutput, e.Item.Message)
 			}

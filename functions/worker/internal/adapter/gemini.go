@@ -70,12 +70,15 @@ func geminiLines(o *output) func([]byte) {
 			o.tool(e.ToolName, detail(e.Parameters))
 		case "error": // a warning, or an error that result tells again
 			o.event(task.EventError, e.Message)
-			o.sum.TurnLimit = o.sum.TurnLimit || strings.Contains(e.Message, "max session turns")
 		case "result":
 			o.sum.Finished = true
 			o.sum.Usage = agent.Usage{InputTokens: e.Stats.Input, CachedInputTokens: e.Stats.Cached, OutputTokens: e.Stats.Output}
-			if e.Status != "success" {
-				o.fail(e.Error.Message)
+			switch {
+			case e.Error.Type == "FatalTurnLimitedError":
+				o.sum.TurnLimit = true
+			case e.Status != "success":
+				inner, _ := strings.CutPrefix(e.Error.Message, "[API Error: ")
+				o.fail(errorMessage(strings.TrimSuffix(inner, "]")))
 			}
 		}
 	}

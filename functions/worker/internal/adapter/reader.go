@@ -17,6 +17,8 @@ const (
 	maxLine  = 1 << 20 // of one line; the rest of a longer one is dropped
 	maxError = 2 << 10 // of ErrorText
 	maxFinal = 64 << 10
+	// maxDetail is short: the transcript has the whole of it.
+	maxDetail = 200
 )
 
 // Event is something that an agent did, for people to follow: its kind is one
@@ -40,6 +42,10 @@ type Summary struct {
 // Reader makes events of what a CLI prints, and a summary at the end. Its two
 // writers may be used at once; events are emitted one at a time.
 type Reader struct {
+	// Dir, when set before the first write, is the agent's checkout: paths in it
+	// are told relative to it.
+	Dir string
+
 	mu   sync.Mutex
 	out  output
 	std  lines
@@ -49,6 +55,7 @@ type Reader struct {
 // NewReader returns a reader of an agent's output.
 func NewReader(agentName string, emit func(Event)) *Reader {
 	r := &Reader{out: output{emit: emit}}
+	r.out.dir = &r.Dir
 	read := func(line []byte) { r.out.event(task.EventOutput, string(line)) }
 	if d, ok := drivers[agentName]; ok {
 		read = d.lines(&r.out)
@@ -94,6 +101,7 @@ func (r *Reader) Summary(exitCode int) Summary {
 // output collects what the lines of one CLI say.
 type output struct {
 	emit          func(Event)
+	dir           *string
 	sum           Summary
 	lastComplaint string // the last line of standard error that is no warning
 }
@@ -115,6 +123,10 @@ func (o *output) message(text string) {
 
 // tool is a tool that the agent used; detail is what it was used on.
 func (o *output) tool(name, detail string) {
+	if *o.dir != "" {
+		detail = strings.ReplaceAll(detail, *o.dir+"/", "")
+	}
+	detail = cut(oneLine(detail), maxDetail)
 	if name != "" {
 		o.event(task.EventTool, strings.TrimSpace(name+" "+detail))
 	}
