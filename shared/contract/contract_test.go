@@ -1,0 +1,158 @@
+package contract_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"outpost/shared/agent"
+	"outpost/shared/contract"
+	"outpost/shared/problem"
+	"outpost/shared/task"
+	"outpost/shared/topology"
+)
+
+func document(t *testing.T) map[string]any {
+	t.Helper()
+	doc, err := contract.Document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func TestRoutesAndScopesAreThoseOfTheTopology(t *testing.T) {
+	inContract := map[string]bool{}
+	for path, item := range document(t)["paths"].(map[string]any) {
+		for method := range item.(map[string]any) {
+			inContract[strings.ToUpper(method)+" "+path] = true
+		}
+	}
+	for _, r := range topology.Routes {
+		key := r.Method + " " + r.Path
+		if !inContract[key] {
+			t.Errorf("%s is in the topology alone", key)
+			continue
+		}
+		delete(inContract, key)
+		op, err := contract.Load(r.Method, r.Path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if op.Scope != r.Scope {
+			t.Errorf("%s: the contract says scope %q, the topology %q", key, op.Scope, r.Scope)
+		}
+	}
+	for key := range inContract {
+		t.Errorf("%s is in the contract alone", key)
+	}
+}
+
+func TestEnumsAreThoseOfTheDomain(t *testing.T) {
+	schemas := document(t)["components"].(map[string]any)["schemas"].(map[string]any)
+	enum := func(name string) []string {
+		var out []string
+		for _, v := range schemas[name].(map[string]any)["enum"].([]any) {
+			out = append(out, v.(string))
+		}
+		return out
+	}
+	var reasons, codes []string
+	for _, r := range task.Reasons() {
+		reasons = append(reasons, string(r.Code))
+	}
+	for _, c := range problem.Codes() {
+		codes = append(codes, string(c.Code))
+	}
+	for name, want := range map[string][]string{
+		"AgentName": agent.Names(), "ReasonCode": reasons, "ProblemCode": codes, "EventKind": task.EventKinds,
+		"RunState":     {"queued", "starting", "running", "succeeded", "failed", "timed_out", "cancelled"},
+		"VerifyState":  {string(task.VerifyNone), string(task.VerifyPassed), string(task.VerifyFailed), string(task.VerifyTimeout)},
+		"Priority":     {string(task.High), string(task.Normal), string(task.Low)},
+		"Outcome":      {string(task.OutcomeSucceeded), string(task.OutcomeFailed), string(task.OutcomeCancelled)},
+		"ArtifactName": {task.ArtifactPatch, task.ArtifactLog, task.ArtifactTranscript, task.ArtifactSummary, task.ArtifactVerifyLog},
+	} {
+		if got := enum(name); !slices.Equal(got, want) {
+			t.Errorf("%s is %v in the contract and %v in the domain", name, got, want)
+		}
+	}
+}
+
+func TestEveryExampleIsWhatItsSchemaSays(t *testing.T) {
+	doc, found := document(t), 0
+	for path, item := range doc["paths"].(map[string]any) {
+		for method, raw := range item.(map[string]any) {
+			op, err := contract.Load(method, path)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			body, _ := raw.(map[string]any)["requestBody"].(map[string]any)
+			content, _ := body["content"].(map[string]any)
+			media, _ := content["application/json"].(map[string]any)
+			examples, _ := media["examples"].(map[string]any)
+			for name, e := range examples {
+				found++
+				if wrong := op.CheckBody(e.(map[string]any)["value"]); len(wrong) > 0 {
+					t.Errorf("%s %s, example %s: %v", method, path, name, wrong)
+				}
+			}
+		}
+	}
+	task, err := contract.Load("GET", "/v1/tasks/{id}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := doc["components"].(map[string]any)["examples"].(map[string]any)
+	for _, name := range []string{"QueuedTask", "CompletedTask"} {
+		found++
+		if err := task.CheckAnswer(200, "application/json", examples[name].(map[string]any)["value"]); err != nil {
+			t.Error(err)
+		}
+	}
+	if found < 10 {
+		t.Errorf("only %d examples were found", found)
+	}
+}
+
+func TestFaultsAreNamedInWords(t *testing.T) {
+	op, err := contract.Load("POST", "/v1/tasks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ok = `"repo":"https://h/a/b","prompt":"p","agents":["claude"]`
+	for _, c := range []struct{ body, field, message string }{
+		{`{}`, "/repo", "is required"},
+		{`{` + ok + `,"nope":1}`, "/nope", "is not a field that exists"},
+		{`{` + ok + `,"ref":7}`, "/ref", "must be a string, not a number"},
+		{`{"repo":"https://h/a/b","prompt":"","agents":["claude"]}`, "/prompt", "must not be empty"},
+		{`{"repo":"https://h/a/b","prompt":"p","agents":["clod"]}`, "/agents/0", "must be one of all, claude, codex, gemini, grok, aider"},
+		{`{"repo":"https://h/a/b","prompt":"p","agents":[7]}`, "/agents/0", "must be a string or an object"},
+		{`{"repo":"https://h/a/b","prompt":"p","agents":[{"agent":"codex","model":"A B"}]}`, "/agents/0/model", "must be up to 64 lower-case letters, digits and ._:-"},
+		{`{"repo":"https://h/a/b","prompt":"p","agents":[]}`, "/agents", "must have at least 1, and has 0"},
+		{`{` + ok + `,"timeout_seconds":5}`, "/timeout_seconds", "must be at least 10"},
+		{`{` + ok + `,"timeout_seconds":1.5}`, "/timeout_seconds", "must be an integer, not a number"},
+		{`{` + ok + `,"tags":["a","a"]}`, "/tags", "must not say the same twice"},
+		{`[]`, "", "must be an object, not an array"},
+	} {
+		body, err := jsonschema.UnmarshalJSON(strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := op.CheckBody(body)
+		if !slices.Contains(got, problem.Field{Field: c.field, Message: c.message}) {
+			t.Errorf("%s: %v", c.body, got)
+		}
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	for b.Loop() {
+		if _, err := contract.Load("POST", "/v1/tasks"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
