@@ -131,5 +131,9 @@ func (c *Client) Stop(ctx context.Context, arn, reason string) (stopped bool, er
 	if err != nil {
 		return false, fmt.Errorf("stop task: %w", err)
 	}
-	return out.Task != nil && aws.ToString(out.Task.LastStatus) == lastStatus, nil
+	return out.Task != nil && slices.Contains(over, aws.ToString(out.Task.LastStatus)), nil
 }
+
+// over are the statuses of a task whose containers have ended; while it is
+// being deprovisioned only its network interface is left.
+var over = []string{"DEPROVISIONING", lastStatus}

@@ -63,7 +63,7 @@ func Decide(r Run, now time.Time, t Timing) Decision {
 		return Decision{Next: NextDone, End: Cancelled, Reason: ReasonCancelled}
 	case !r.Deadline.IsZero() && !now.Before(r.Deadline):
 		return Decision{Next: NextDone, End: TimedOut, Reason: ReasonDeadline}
-	case r.Attempt.End.Cause == NoCapacity:
+	case r.Attempt.End.Cause == NoCapacity && !r.NoCapacitySince.IsZero(): // zero: it was an earlier start's
 		if now.Sub(r.NoCapacitySince) >= t.NoCapacityLimit {
 			return Decision{Next: NextDone, Requeue: true}
 		}

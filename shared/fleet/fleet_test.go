@@ -1,0 +1,200 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	ecssdk "github.com/aws/aws-sdk-go-v2/service/ecs"
+
+	"outpost/infra/local/ecs"
+	"outpost/infra/local/sdktest"
+	"outpost/shared/clock"
+	"outpost/shared/fleet"
+	"outpost/shared/id"
+	"outpost/shared/topology"
+)
+
+const cluster = "arn:aws:ecs:us-east-1:000000000000:cluster/outpost"
+
+// local is the local ECS with one family, whose containers
+// sleep and, first in their namespace, hear no TERM.
+type local struct {
+	*ecs.Service
+	*fleet.Client
+	mu     sync.Mutex
+	events [][]byte
+	refuse string
+}
+
+func newLocal(t *testing.T) *local {
+	l := &local{}
+	ctx, cancel := context.WithCancel(context.Background())
+	s, err := ecs.Open(ctx, ecs.Options{Cluster: cluster, Dir: t.TempDir(), StopTimeout: 10 * time.Millisecond, Clock: clock.System,
+		Families: map[string]ecs.Definition{topology.TaskFamily("claude"): {Path: "/bin/sleep", Args: []string{"600"}}},
+		Deliver: func(_ context.Context, event []byte) error {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.events = append(l.events, event)
+			return nil
+		},
+		Refuse: func(string) string { return l.refuse },
+		Log:    t.Logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		s.Close()
+	})
+	l.Service = s
+	l.Client = fleet.NewClient(ecssdk.NewFromConfig(sdktest.Config(t, s.Handler())), cluster, []string{"subnet-1"}, []string{"sg-1"})
+	return l
+}
+
+func newContainer() fleet.Container {
+	now := clock.System.Now()
+	return fleet.Container{Tenant: id.New(id.Tenant, now), Run: id.ForRun(id.New(id.Task, now), 1), Attempt: 2, Agent: "claude",
+		Env: map[string]string{"A": "1", "B": "2", "C": "3", "D": "4", "E": "5"}}
+}
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !holds(); {
+		if time.Now().After(end) {
+			t.Fatalf("never happened: %s", what)
+		}
+		<-clock.System.After(5 * time.Millisecond)
+	}
+}
+
+func TestAnAttemptHasOneContainerAndItsEndFindsTheWayBack(t *testing.T) {
+	l, ctx, k := newLocal(t), context.Background(), newContainer()
+	arn, err := l.Launch(ctx, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := l.Launch(ctx, k); err != nil || again != arn {
+		t.Errorf("launched again: %s, %v, first %s", again, err, arn)
+	}
+	if n := len(l.Running()); n != 1 {
+		t.Errorf("%d containers run", n)
+	}
+	eventually(t, "the container has stopped", func() bool {
+		stopped, err := l.Stop(ctx, arn, "a test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stopped && len(l.Running()) != 0 {
+			t.Fatal("it is said to have stopped and runs")
+		}
+		return stopped
+	})
+	eventually(t, "its event came", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.events) > 0
+	})
+	got, err := fleet.ParseStopped(l.events[0])
+	want := fleet.Stopped{Tenant: k.Tenant, Run: k.Run, Attempt: 2, Container: arn, ExitCode: 137, StopCode: "UserInitiated", Reason: "a test"}
+	if err != nil || got != want {
+		t.Errorf("event: %+v, %v", got, err)
+	}
+	if again, err := l.Launch(ctx, k); err != nil || again != arn || len(l.Running()) != 0 {
+		t.Errorf("launched again after its end: %s, %v, running %v", again, err, l.Running())
+	}
+}
+
+func TestAContainerThatIsNotKnownHasStopped(t *testing.T) {
+	l := newLocal(t)
+	if stopped, err := l.Stop(context.Background(), strings.Replace(cluster, ":cluster/", ":task/", 1)+"/none", "a test"); err != nil || !stopped {
+		t.Errorf("%v, %v", stopped, err)
+	}
+}
+
+func TestFailuresInTheAnswer(t *testing.T) {
+	for reason, want := range map[string]error{
+		"RESOURCE:CPU": fleet.ErrNoCapacity,
+		"RESOURCE:ENI": fleet.ErrNoCapacity,
+		"Capacity is unavailable at this time. Please try again later or in a different availability zone": fleet.ErrNoCapacity,
+		"MISSING": fleet.ErrRefused,
+	} {
+		l := newLocal(t)
+		l.refuse = reason
+		if _, err := l.Launch(context.Background(), newContainer()); !errors.Is(err, want) {
+			t.Errorf("%s: %v", reason, err)
+		}
+	}
+}
+
+// answering is ECS giving one answer to everything; it keeps the requests.
+type answering struct {
+	status     int
+	code, text string
+	bodies     []string
+}
+
+func (a *answering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	a.bodies = append(a.bodies, string(body))
+	if a.status == 0 {
+		panic(http.ErrAbortHandler) // the connection breaks
+	}
+	w.Header().Set("X-Amzn-ErrorType", a.code)
+	w.WriteHeader(a.status)
+	fmt.Fprintf(w, `{"__type":%q,"message":%q}`, a.code, a.text)
+}
+
+func TestFailedCallsAreClassified(t *testing.T) {
+	unclear := errors.New("unclear")
+	for _, c := range []struct {
+		why    string
+		answer answering
+		want   error
+	}{
+		{"throttled", answering{status: 400, code: "ThrottlingException", text: "Rate exceeded"}, fleet.ErrNoCapacity},
+		{"Fargate is full", answering{status: 400, code: "ClientException", text: "Capacity is unavailable at this time."}, fleet.ErrNoCapacity},
+		{"the account's quota", answering{status: 400, code: "ClientException", text: "You've reached the limit on the number of vCPUs you can run concurrently"}, fleet.ErrNoCapacity},
+		{"no such task definition", answering{status: 400, code: "ClientException", text: "TaskDefinition not found."}, fleet.ErrRefused},
+		{"no permission", answering{status: 400, code: "AccessDeniedException", text: "not authorized"}, fleet.ErrRefused},
+		{"the service failed: it may have launched", answering{status: 500, code: "ServerException", text: "sorry"}, unclear},
+		{"no answer: it may have launched", answering{}, unclear},
+	} {
+		client := fleet.NewClient(ecssdk.NewFromConfig(sdktest.Config(t, &c.answer)), cluster, []string{"subnet-1"}, nil)
+		_, err := client.Launch(context.Background(), newContainer())
+		if want := c.want; err == nil || errors.Is(err, fleet.ErrNoCapacity) != (want == fleet.ErrNoCapacity) || errors.Is(err, fleet.ErrRefused) != (want == fleet.ErrRefused) {
+			t.Errorf("%s: %v, want %v", c.why, err, want)
+		}
+	}
+}
+
+func TestEqualContainersAreEqualRequests(t *testing.T) {
+	// ECS refuses a client token that comes back with other parameters, and a
+	// map has no order.
+	a := &answering{status: 500, code: "ServerException"}
+	client := fleet.NewClient(ecssdk.NewFromConfig(sdktest.Config(t, a)), cluster, []string{"subnet-1"}, nil)
+	k := newContainer()
+	for range 20 {
+		_, _ = client.Launch(context.Background(), k)
+	}
+	for _, body := range a.bodies {
+		if body != a.bodies[0] {
+			t.Fatalf("two requests differ:\n%s\n%s", a.bodies[0], body)
+		}
+	}
+	if len(a.bodies) != 20 || !strings.Contains(a.bodies[0], `"capacityProvider":"FARGATE_SPOT"`) {
+		t.Errorf("%d requests, the first: %s", len(a.bodies), a.bodies[0])
+	}
+	k.OnDemand = true
+	_, _ = client.Launch(context.Background(), k)
+	if last := a.bodies[20]; !strings.Contains(last, `"capacityProvider":"FARGATE"`) {
+		t.Errorf("on demand: %s", last)
+	}
+}
