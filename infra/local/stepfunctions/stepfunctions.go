@@ -121,8 +121,9 @@ func (s *Service) startExecution(_ context.Context, in startInput) (startOutput,
 	if err := durable.Write(s.path(in.Name), ex); err != nil {
 		return startOutput{}, err
 	}
+	out := s.started(*ex) // from here on the execution is its own goroutine's
 	s.run(s.host(ex))
-	return s.started(*ex), nil
+	return out, nil
 }
 
 func (s *Service) started(ex asl.Execution) startOutput {
