@@ -42,9 +42,12 @@ type Parameter struct {
 	Name     string
 	In       string // query, header or path
 	Required bool
-	schema   *jsonschema.Schema
-	kind     string // JSON type of its value
-	words    *speaker
+	// Description is for people.
+	Description string
+
+	schema *jsonschema.Schema
+	kind   string // JSON type of its value
+	words  *speaker
 }
 
 // Operation is one method of one path.
@@ -97,6 +100,7 @@ func Load(method, path string) (*Operation, error) {
 		parameter.Name, _ = p["name"].(string)
 		parameter.In, _ = p["in"].(string)
 		parameter.Required, _ = p["required"].(bool)
+		parameter.Description, _ = p["description"].(string)
 		parameter.kind, _ = target["type"].(string)
 		o.Parameters = append(o.Parameters, parameter)
 	}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"outpost/shared/api"
+	"outpost/shared/audit"
+	"outpost/shared/clock"
+	"outpost/shared/id"
+	"outpost/shared/plan"
+	"outpost/shared/problem"
+	"outpost/shared/table"
+	"outpost/shared/tenant"
+)
+
+type store interface {
+	Admit(ctx context.Context, tenantID string, a table.Admission) error
+	Tenant(ctx context.Context, tenantID string) (tenant.Tenant, error)
+}
+
+type waker interface {
+	Wake(ctx context.Context, tenant string) error
+}
+
+type handler struct {
+	store   store
+	waker   waker
+	clock   clock.Clock
+	schemes []string // that a repository's URL may have
+}
+
+// handle admits the task, or refuses it whole. When the tenant's limits have
+// changed since the authorizer saw them, it judges once more by the new ones.
+func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
+	var in submission
+	if err := r.Decode(&in); err != nil {
+		return api.Response{}, err
+	}
+	res, err := h.admit(ctx, r, in, r.Caller)
+	if errors.Is(err, table.ErrLimitsChanged) {
+		tn, readErr := h.store.Tenant(ctx, r.Caller.Tenant)
+		if readErr != nil {
+			return api.Response{}, readErr
+		}
+		caller := r.Caller
+		caller.Entitlement = tn.Entitlement
+		res, err = h.admit(ctx, r, in, caller)
+	}
+	return res, err
+}
+
+func (h handler) admit(ctx context.Context, r *api.Request, in submission, caller tenant.Caller) (api.Response, error) {
+	limits, err := caller.Entitlement.Limits()
+	if err != nil {
+		return api.Response{}, err
+	}
+	now := h.clock.Now()
+	tk, err := in.task(caller.Tenant, limits, h.schemes, now)
+	if err != nil {
+		return api.Response{}, err
+	}
+	view := api.ViewTask(tk, in.Prompt)
+	a := table.Admission{Caller: caller, Task: tk, Prompt: in.Prompt, RunsPerDay: limits.RunsPerDay,
+		Audit: audit.Event{ID: id.New(id.Audit, now), At: now, Action: "task.create", Actor: caller.KeyID, Target: tk.ID,
+			RequestID: r.ID, Address: r.Address, Detail: fmt.Sprintf("%d runs", len(tk.Runs))}}
+	if key := r.Header["idempotency-key"]; key != "" {
+		body, err := json.Marshal(view)
+		if err != nil {
+			return api.Response{}, err
+		}
+		a.Idempotency = &table.Idempotency{Key: key, BodyHash: hashOf(r.Body), Status: 202, Body: body}
+	}
+	err = h.store.Admit(ctx, caller.Tenant, a)
+	var replay *table.Replay
+	if errors.As(err, &replay) {
+		return replayed(replay)
+	}
+	if err != nil {
+		return api.Response{}, refusal(err, limits, now)
+	}
+	if err := h.waker.Wake(ctx, caller.Tenant); err != nil {
+		// The task is admitted; the reaper wakes the scheduler within a minute.
+		slog.ErrorContext(ctx, "wake the scheduler", "tenant", caller.Tenant, "task", tk.ID, "error", err)
+	}
+	res := api.Accepted(view)
+	res.Header = map[string]string{"Location": "/v1/tasks/" + tk.ID}
+	return res, nil
+}
+
+// replayed is the first answer once more.
+func replayed(first *table.Replay) (api.Response, error) {
+	var body struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(first.Body, &body); err != nil {
+		return api.Response{}, fmt.Errorf("read a kept answer: %w", err)
+	}
+	return api.Response{Status: first.Status, Body: json.RawMessage(first.Body),
+		Header: map[string]string{"Location": "/v1/tasks/" + body.ID, "Idempotent-Replayed": "true"}}, nil
+}
+
+// hashOf is the hash of a JSON body without its spaces and the order of its
+// members, which do not make it another one.
+func hashOf(body []byte) string {
+	var v any
+	if json.Unmarshal(body, &v) == nil {
+		if canonical, err := json.Marshal(v); err == nil {
+			body = canonical
+		}
+	}
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
+
+// refusal translates what the admission said.
+func refusal(err error, limits plan.Plan, now time.Time) error {
+	var quota *table.QuotaError
+	switch {
+	case errors.As(err, &quota):
+		p := problem.New(problem.QuotaExceeded, fmt.Sprintf("The plan %s allows %d runs a day; %d are used and this task wants %d.",
+			limits.Name, quota.Limit, quota.Used, quota.Wanted))
+		p.Quota = &problem.Quota{Limit: quota.Limit, Used: quota.Used, ResetsAt: quota.ResetsAt}
+		p.RetryAfter = quota.ResetsAt.Sub(now)
+		return p
+	case errors.Is(err, table.ErrIdempotencyMismatch):
+		return problem.New(problem.IdempotencyMismatch, "This Idempotency-Key was used within 24 hours with another body.",
+			problem.Field{Field: "Idempotency-Key", Message: "was used with another body"})
+	case errors.Is(err, table.ErrKeyRevoked):
+		return problem.New(problem.Unauthorized, "The key was revoked or has expired.")
+	case errors.Is(err, table.ErrTenantInactive):
+		return problem.New(problem.TenantInactive, "The account is not active: it can read, and start nothing.")
+	}
+	return err
+}

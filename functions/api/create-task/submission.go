@@ -1,0 +1,158 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"outpost/shared/agent"
+	"outpost/shared/api"
+	"outpost/shared/id"
+	"outpost/shared/plan"
+	"outpost/shared/problem"
+	"outpost/shared/task"
+)
+
+// submission is the body of the request, which the contract has checked.
+type submission struct {
+	Repo           string            `json:"repo"`
+	Ref            string            `json:"ref"`
+	Prompt         string            `json:"prompt"`
+	Agents         []json.RawMessage `json:"agents"`
+	Setup          string            `json:"setup"`
+	Verify         string            `json:"verify"`
+	TimeoutSeconds int               `json:"timeout_seconds"`
+	BudgetUSD      float64           `json:"budget_usd"`
+	Tags           []string          `json:"tags"`
+	Priority       task.Priority     `json:"priority"`
+}
+
+// choice is one entry of agents, with its place in the body.
+type choice struct {
+	agent agent.Agent
+	model string
+	field string
+}
+
+// task makes the task that the submission asks for. What the contract cannot
+// say is checked here: the plan, the repository's URL, models, sizes in bytes.
+func (in submission) task(tenantID string, limits plan.Plan, schemes []string, now time.Time) (task.Task, error) {
+	wrong := append(checkRepo(in.Repo, schemes), in.checkSizes()...)
+	choices, bad := in.choices(limits)
+	if wrong = append(wrong, bad...); len(wrong) > 0 {
+		return task.Task{}, api.Invalid(wrong...)
+	}
+	if err := allowedBy(limits, choices); err != nil {
+		return task.Task{}, err
+	}
+	timeout := time.Duration(in.TimeoutSeconds) * time.Second
+	if timeout == 0 {
+		timeout = min(task.DefaultTimeout, limits.MaxTimeout)
+	}
+	if timeout > limits.MaxTimeout {
+		return task.Task{}, problem.New(problem.PlanLimit, fmt.Sprintf("The plan %s allows up to %d seconds.", limits.Name, int(limits.MaxTimeout.Seconds())),
+			problem.Field{Field: "/timeout_seconds", Message: fmt.Sprintf("must be at most %d in the plan %s", int(limits.MaxTimeout.Seconds()), limits.Name)})
+	}
+	if in.Priority == "" {
+		in.Priority = task.Normal
+	}
+	tk := task.Task{ID: id.New(id.Task, now), Tenant: tenantID, State: task.Queued, CreatedAt: now,
+		Spec: task.Spec{Repo: in.Repo, Ref: in.Ref, Setup: in.Setup, Verify: in.Verify, Timeout: timeout, BudgetUSD: in.BudgetUSD,
+			Tags: in.Tags, Priority: in.Priority},
+		Tally: task.Tally{Total: len(choices), Remaining: len(choices)}}
+	for i, c := range choices {
+		tk.Runs = append(tk.Runs, task.Run{ID: id.ForRun(tk.ID, i+1), Task: tk.ID, Tenant: tenantID, Number: i + 1, Agent: c.agent.Name, Model: c.model,
+			Priority: in.Priority, Timeout: timeout, State: task.Queued, CreatedAt: now})
+	}
+	return tk, nil
+}
+
+// choices expands "all" and looks up agents and models.
+func (in submission) choices(limits plan.Plan) (out []choice, wrong []problem.Field) {
+	for i, raw := range in.Agents {
+		field := fmt.Sprintf("/agents/%d", i)
+		var named struct {
+			Agent string `json:"agent"`
+			Model string `json:"model"`
+		}
+		if json.Unmarshal(raw, &named.Agent) != nil {
+			if err := json.Unmarshal(raw, &named); err != nil {
+				return nil, []problem.Field{{Field: field, Message: "must be an agent"}}
+			}
+		}
+		if named.Agent == "all" {
+			if len(in.Agents) > 1 {
+				wrong = append(wrong, problem.Field{Field: field, Message: "must stand alone"})
+			}
+			for _, a := range agent.All() {
+				if limits.Allows(a.Name) {
+					out = append(out, choice{a, a.DefaultModel, field})
+				}
+			}
+			continue
+		}
+		a, ok := agent.Lookup(named.Agent)
+		if !ok {
+			wrong = append(wrong, problem.Field{Field: field, Message: "is not an agent"})
+			continue
+		}
+		if named.Model == "" {
+			named.Model = a.DefaultModel
+		} else if _, err := a.Provider(named.Model); err != nil {
+			wrong = append(wrong, problem.Field{Field: field + "/model", Message: "must be a model of " + a.Name})
+		}
+		out = append(out, choice{a, named.Model, field})
+	}
+	return out, wrong
+}
+
+// allowedBy refuses agents that the plan does not include.
+func allowedBy(limits plan.Plan, choices []choice) error {
+	var wrong []problem.Field
+	for _, c := range choices {
+		if !limits.Allows(c.agent.Name) {
+			wrong = append(wrong, problem.Field{Field: c.field, Message: fmt.Sprintf("%s is not in the plan %s", c.agent.Name, limits.Name)})
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return problem.New(problem.PlanLimit, fmt.Sprintf("The plan %s includes the agents %s.", limits.Name, strings.Join(limits.Agents, ", ")), wrong...)
+}
+
+// checkRepo wants a URL that can be cloned and holds no password.
+func checkRepo(repo string, schemes []string) []problem.Field {
+	field := func(words string) []problem.Field { return []problem.Field{{Field: "/repo", Message: words}} }
+	u, err := url.Parse(repo)
+	switch {
+	case err != nil || u.Scheme == "":
+		return field("must be a URL, as https://host/owner/name")
+	case !slices.Contains(schemes, u.Scheme):
+		return field("must have the scheme " + strings.Join(schemes, " or "))
+	case u.User != nil:
+		return field("must not hold a user or a password: set the secret GIT_TOKEN instead")
+	case u.RawQuery != "" || u.Fragment != "" || u.Opaque != "":
+		return field("must have no query and no fragment")
+	case strings.ContainsFunc(repo, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return field("must not hold control characters")
+	case u.Scheme == "file" && (u.Host != "" || u.Path == ""), u.Scheme != "file" && (u.Host == "" || strings.Trim(u.Path, "/") == ""):
+		return field("must name a host and a repository")
+	}
+	return nil
+}
+
+// checkSizes holds the limits that are in bytes; the contract counts characters.
+func (in submission) checkSizes() (wrong []problem.Field) {
+	for _, f := range []struct {
+		field, text string
+		most        int
+	}{{"/prompt", in.Prompt, task.MaxPrompt}, {"/setup", in.Setup, task.MaxCommand}, {"/verify", in.Verify, task.MaxCommand}} {
+		if len(f.text) > f.most {
+			wrong = append(wrong, problem.Field{Field: f.field, Message: fmt.Sprintf("must have at most %d bytes, and has %d", f.most, len(f.text))})
+		}
+	}
+	return wrong
+}

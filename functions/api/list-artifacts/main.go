@@ -1,0 +1,28 @@
+// List-artifacts lists a run's artifacts with download URLs.
+package main
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"outpost/shared/api"
+	"outpost/shared/artifact"
+	"outpost/shared/boot"
+	"outpost/shared/clock"
+	"outpost/shared/config"
+	"outpost/shared/table"
+	"outpost/shared/topology"
+)
+
+func main() {
+	boot.Main(func(_ context.Context, env *config.Reader, cfg aws.Config) (any, error) {
+		h := handler{
+			store:     table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System),
+			artifacts: artifact.New(cfg, env.String(topology.EnvBucket)),
+			clock:     clock.System,
+		}
+		return api.Serve(api.Route{Method: "GET", Path: "/v1/runs/{id}/artifacts", Handler: h.handle})
+	})
+}

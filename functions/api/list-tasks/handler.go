@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"outpost/shared/api"
+	"outpost/shared/id"
+	"outpost/shared/problem"
+	"outpost/shared/task"
+)
+
+type store interface {
+	Tasks(ctx context.Context, tenantID, after string, limit int) (tasks []task.Task, next string, err error)
+}
+
+type handler struct{ store store }
+
+const (
+	defaultLimit = 20
+	maxLooked    = 1000 // tasks that one page looks at
+)
+
+// handle reads until the page is full or 1,000 tasks were looked at; the cursor
+// is the last task looked at.
+func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
+	f, err := newFilter(r.Query)
+	if err != nil {
+		return api.Response{}, err
+	}
+	after, err := f.position(r.Query["cursor"])
+	if err != nil {
+		return api.Response{}, err
+	}
+	limit := defaultLimit
+	if s := r.Query["limit"]; s != "" {
+		if limit, err = strconv.Atoi(s); err != nil {
+			return api.Response{}, err
+		}
+	}
+	page := api.Page[api.Summary]{Data: []api.Summary{}}
+	for looked := 0; looked < maxLooked; {
+		tasks, next, err := h.store.Tasks(ctx, r.Caller.Tenant, after, min(100, maxLooked-looked))
+		if err != nil {
+			return api.Response{}, err
+		}
+		for i, tk := range tasks {
+			looked++
+			after = tk.ID
+			if f.matches(tk) {
+				page.Data = append(page.Data, api.ViewSummary(tk))
+			}
+			if len(page.Data) == limit {
+				page.HasMore = next != "" || i < len(tasks)-1
+				return f.page(page, after), nil
+			}
+		}
+		if next == "" {
+			return f.page(page, ""), nil
+		}
+		page.HasMore = true
+	}
+	return f.page(page, after), nil
+}
+
+// filter is what the caller wants to see.
+type filter struct {
+	state, repo, tag string
+	since, until     time.Time
+	mark             string // short hash of the filter, part of every cursor
+}
+
+func newFilter(q map[string]string) (filter, error) {
+	f := filter{state: q["state"], repo: q["repo"], tag: q["tag"]}
+	for name, at := range map[string]*time.Time{"since": &f.since, "until": &f.until} {
+		if q[name] == "" {
+			continue
+		}
+		t, err := time.Parse(time.RFC3339, q[name])
+		if err != nil {
+			return f, api.InvalidParameter(problem.Field{Field: name, Message: "must be a date-time"})
+		}
+		*at = t
+	}
+	sum := sha256.Sum256([]byte(strings.Join([]string{"tasks", f.state, f.repo, f.tag, q["since"], q["until"]}, "\x00")))
+	f.mark = hex.EncodeToString(sum[:6])
+	return f, nil
+}
+
+func (f filter) matches(t task.Task) bool {
+	return (f.state == "" || string(t.State) == f.state) && (f.repo == "" || t.Spec.Repo == f.repo) &&
+		(f.tag == "" || slices.Contains(t.Spec.Tags, f.tag)) &&
+		(f.since.IsZero() || !t.CreatedAt.Before(f.since)) && (f.until.IsZero() || t.CreatedAt.Before(f.until))
+}
+
+// page ends a page with the cursor behind a task. A cursor names a place in a
+// list and not whose list: the tenant comes from the caller each time, so one
+// that wandered to another tenant shows that tenant's own tasks.
+func (f filter) page(p api.Page[api.Summary], after string) api.Response {
+	if p.HasMore && after != "" {
+		cursor := base64.RawURLEncoding.EncodeToString([]byte(f.mark + after))
+		p.NextCursor = &cursor
+	} else {
+		p.HasMore = false
+	}
+	return api.OK(p)
+}
+
+// position reads a cursor of this filter.
+func (f filter) position(cursor string) (after string, err error) {
+	if cursor == "" {
+		return "", nil
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	after, ok := strings.CutPrefix(string(raw), f.mark)
+	if err == nil && ok {
+		if _, err := id.ULID(id.Task, after); err == nil {
+			return after, nil
+		}
+	}
+	return "", api.InvalidParameter(problem.Field{Field: "cursor", Message: "must be a next_cursor of this list"})
+}

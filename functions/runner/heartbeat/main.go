@@ -1,0 +1,27 @@
+// Heartbeat extends a run's lease and tells whether to stop.
+package main
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"outpost/shared/api"
+	"outpost/shared/boot"
+	"outpost/shared/clock"
+	"outpost/shared/config"
+	"outpost/shared/table"
+	"outpost/shared/topology"
+)
+
+func main() {
+	boot.Main(func(_ context.Context, env *config.Reader, cfg aws.Config) (any, error) {
+		h := handler{
+			store:  table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System),
+			clock:  clock.System,
+			timing: env.Timing(),
+		}
+		return api.Serve(api.Route{Method: "POST", Path: "/runner/v1/heartbeat", Handler: h.handle})
+	})
+}
