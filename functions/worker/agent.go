@@ -45,7 +45,7 @@ func (a *attempt) agent(ctx context.Context, tree *checkout.WorkTree) error {
 	command, err := adapter.New(adapter.Session{
 		Agent: a.claim.Agent, Model: a.claim.Model, Prompt: adapter.Instructions(a.claim.Agent, tree.Dir, a.claim.Prompt),
 		WorkDir: tree.Dir, HomeDir: a.dir.home, TmpDir: a.dir.tmp, BinDir: a.Agents, Path: a.Path,
-		BaseURL: gate.URL(), Key: gate.Key(), BudgetUSD: a.claim.BudgetUSD,
+		BaseURL: gate.URL(), Key: gate.Key(), // the proxy holds the budget, for all agents alike
 	})
 	if err != nil {
 		return err

@@ -94,6 +94,7 @@ func newWorld(t *testing.T) *world {
 	script := "#!/bin/sh\nask() { " + envAsk + "=1 " + program + "; }\ncat > \"$TMPDIR/script\"\n" +
 		"( . \"$TMPDIR/script\" ) ; code=$?\n" +
 		`[ $code = 0 ] && wrong=false || wrong=true` + "\n" +
+		`echo '{"type":"assistant","message":{"content":[{"type":"text","text":"all done"}]}}'` + "\n" +
 		`printf '{"type":"result","subtype":"success","is_error":%s,"result":"all done","usage":{"input_tokens":1,"output_tokens":1}}\n' $wrong` + "\nexit $code\n"
 	if err := os.WriteFile(filepath.Join(w.settings.Agents, "claude"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
