@@ -106,7 +106,7 @@ func (r reaper) heal(ctx context.Context, o table.InflightRun) error {
 		return err
 	}
 	slog.WarnContext(ctx, "heal", "tenant", o.Tenant, "run", run.ID, "state", run.State, "attempt", run.Attempt.Number, "execution", status)
-	if run.Attempt.Open() && run.Result == nil {
+	if run.Attempt.Open() { // one with a result stays as it is
 		end := task.AttemptEnd{Cause: task.LeaseExpired, ExitCode: -1, Detail: "nobody reported in time", At: now}
 		if run, err = r.store.EndAttempt(ctx, o.Tenant, run.ID, run.Attempt.Number, end); err != nil {
 			return err

@@ -151,6 +151,31 @@ func TestARunWithALeaseIsLeftAlone(t *testing.T) {
 	}
 }
 
+func TestAHintOfThePastIsLeftAlone(t *testing.T) {
+	for _, s := range scenes {
+		w := newWorld(t)
+		w.Submit(1)
+		r := s.prepare(w)
+		before := w.Read(r.ID)
+		rp := w.reaper(nil)
+		rp.store = hinting{w.Table, table.InflightRun{Tenant: w.Tenant, Run: r.ID}}
+		w.Must(rp.handle(context.Background()))
+		if got := w.Read(r.ID); !reflect.DeepEqual(got, before) || w.Answered("t1") {
+			t.Errorf("%s: %+v became %+v", s.why, before, got)
+		}
+	}
+}
+
+// hinting has one hint in its index, right or wrong.
+type hinting struct {
+	*table.Table
+	hint table.InflightRun
+}
+
+func (h hinting) Overdue(context.Context, time.Time, int) ([]table.InflightRun, error) {
+	return []table.InflightRun{h.hint}, nil
+}
+
 func TestTheReaperSurvivesACrashAtEveryStep(t *testing.T) {
 	const maxCalls = 80
 	for _, s := range scenes {

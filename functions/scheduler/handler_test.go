@@ -215,6 +215,20 @@ func TestARunThatIsAdmittedMeanwhileIsStartedInTheNextRound(t *testing.T) {
 	}
 }
 
+func TestTheFleetsCapIsKeptOverRounds(t *testing.T) {
+	w := newWorld(t)
+	w.Submit(1)
+	w.other("pro", 1)
+	w.s.fleetCap = 2
+	w.s.store = &moving{Table: w.Table, move: func() { w.Submit(1) }}
+	w.wake(w.s, w.Tenant) // one starts at once, the other tenant moves: it has one slot in the second round
+	n, err := w.CountInflight(context.Background())
+	w.Must(err)
+	if n != 2 {
+		t.Errorf("%d runs in flight, the cap is 2", n)
+	}
+}
+
 // moving moves the tenant once, after the scheduler has looked at it.
 type moving struct {
 	*table.Table

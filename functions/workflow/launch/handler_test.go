@@ -213,6 +213,37 @@ func TestAnUnclearFailureIsTriedAgainAsTheSameAttempt(t *testing.T) {
 	}
 }
 
+func TestALaunchThatWasOvertakenStopsWhatItLaunched(t *testing.T) {
+	w := newWorld(t)
+	w.Submit(1)
+	r := w.StartNext()
+	h := w.handler(nil)
+	h.fleet = overtaken{w.Fleet(nil), func() {
+		w.lose(r)
+		_, err := w.BeginAttempt(context.Background(), w.Tenant, r.ID, r.Starts, "t2", w.Clock.Now().Add(time.Minute))
+		w.Must(err)
+	}}
+	w.Must(h.handle(context.Background(), request{w.Tenant, r.ID, r.Starts, "t1"}))
+	if live := w.Live(r.ID); len(live) != 0 {
+		t.Errorf("live attempts: %v", live)
+	}
+	if a := w.Read(r.ID).Attempt; a.Number != 2 || a.Container != "" || w.Answered("t2") {
+		t.Errorf("attempt 2 was touched: %+v", a)
+	}
+}
+
+// overtaken launches a container while the run moves on to its next attempt.
+type overtaken struct {
+	settlementtest.Fleet
+	meanwhile func()
+}
+
+func (o overtaken) Launch(ctx context.Context, k fleet.Container) (string, error) {
+	arn, err := o.Fleet.Launch(ctx, k)
+	o.meanwhile()
+	return arn, err
+}
+
 func TestLaunchWaitsUntilTheContainerBeforeHasStopped(t *testing.T) {
 	w := newWorld(t)
 	h := w.handler(nil)
@@ -291,7 +322,8 @@ func TestLaunchSurvivesACrashAtEveryStep(t *testing.T) {
 					cut.Lost = lost
 					_ = w.launch(cut, r, "t2")
 					reached = cut.Reached()
-					w.Must(w.launch(nil, r, "t3")) // as the state machine's Retry does
+					w.Clock.Advance(10 * time.Second) // the ticket must not change with time
+					w.Must(w.launch(nil, r, "t3"))    // as the state machine's Retry does
 					got := w.Read(r.ID)
 					if live := w.Live(r.ID); !slices.Equal(live, []int{want}) {
 						t.Errorf("live attempts: %v", live)
