@@ -1,0 +1,65 @@
+package client
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"outpost/shared/contract"
+)
+
+// schema returns the names of a schema's properties, with those of the schema
+// that it extends.
+func properties(t *testing.T, name string) []string {
+	t.Helper()
+	doc, err := contract.Document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	schemas := doc["components"].(map[string]any)["schemas"].(map[string]any)
+	var names []string
+	for name != "" {
+		s, ok := schemas[name].(map[string]any)
+		if !ok {
+			t.Fatalf("the contract has no schema %s", name)
+		}
+		p, _ := s["properties"].(map[string]any)
+		for n := range p {
+			names = append(names, n)
+		}
+		ref, _ := s["$ref"].(string)
+		name = strings.TrimPrefix(ref, "#/components/schemas/")
+	}
+	return names
+}
+
+func fields(v any) []string {
+	var names []string
+	for f := range reflect.TypeOf(v).Fields() {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func TestEveryFieldThatIsReadIsInTheContract(t *testing.T) {
+	for name, v := range map[string]any{"Task": Task{}, "Run": Run{}, "Problem": Error{}, "TaskEvent": Event{}, "TaskEventPage": Events{}, "RunEventPage": Events{}} {
+		known := properties(t, name)
+		for _, f := range fields(v) {
+			if !slices.Contains(known, f) {
+				t.Errorf("the contract's %s has no %s", name, f)
+			}
+		}
+	}
+}
+
+func TestASubmissionCanSayAllThatTheContractTakes(t *testing.T) {
+	want, got := properties(t, "NewTask"), fields(NewTask{})
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(want, got) {
+		t.Errorf("the client sends %v, the contract takes %v", got, want)
+	}
+}
