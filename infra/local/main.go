@@ -54,10 +54,11 @@ func serve(ctx context.Context, env func(string) string) error {
 		return err
 	}
 	defer s.Stop()
-	if err := s.WriteEnv(o.Dir); err != nil {
+	file, err := s.WriteEnv()
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "Outpost serves %s (%s). Its address and keys are in %s; Ctrl-C ends it.\n", s.URL, answers(live), stack.EnvFile(o.Dir))
+	fmt.Fprintf(os.Stderr, "Outpost serves %s (%s). Its address and keys are in %s; Ctrl-C ends it.\n", s.URL, answers(live), file)
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(os.Stderr, "Stopping …")

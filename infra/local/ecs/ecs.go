@@ -55,6 +55,7 @@ type Service struct {
 	mu      sync.Mutex
 	tasks   map[string]*task // by ARN
 	byToken map[string]*task // by client token
+	doubles int
 }
 
 // record is what is kept of a task.
@@ -72,6 +73,7 @@ type task struct {
 	stopReason string        // why StopTask was called
 	stop       chan struct{} // closed by StopTask
 	stopOnce   sync.Once
+	process    *os.Process // while it runs
 }
 
 // Open loads what is known of earlier tasks. The context's end kills every
@@ -159,6 +161,11 @@ func (s *Service) runTask(_ context.Context, in runTaskInput) (runTaskOutput, er
 			return out, nil
 		}
 	}
+	for _, other := range s.tasks {
+		if other.StartedBy == in.StartedBy && other.LastStatus != "STOPPED" {
+			s.doubles++
+		}
+	}
 	t := newTask(record{
 		ARN:    strings.Replace(s.Cluster, ":cluster/", ":task/", 1) + "/" + strings.ToLower(rand.Text()),
 		Family: in.TaskDefinition, Group: in.Group, StartedBy: in.StartedBy, ClientToken: in.ClientToken,
@@ -222,6 +229,23 @@ func (s *Service) Running() []string {
 		}
 	}
 	return arns
+}
+
+// Doubles counts the tasks that were started while another of the same
+// StartedBy was alive. Outpost must never do that.
+func (s *Service) Doubles() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.doubles
+}
+
+// Kill kills a task's first process with SIGKILL, as a crash would, and tells
+// whether there was one.
+func (s *Service) Kill(arn string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tasks[arn]
+	return t != nil && t.process != nil && t.process.Kill() == nil
 }
 
 func newTask(r record) *task { return &task{record: r, stop: make(chan struct{})} }

@@ -42,6 +42,9 @@ func (s *Service) run(t *task, def Definition) {
 		return
 	}
 
+	s.mu.Lock()
+	t.process = cmd.Process
+	s.mu.Unlock()
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
 	code, reason := "EssentialContainerExited", "Essential container in task exited"

@@ -29,9 +29,6 @@ type Demo struct {
 	Tenant, APIKey, OperatorKey string
 }
 
-// EnvFile is where Start writes the demo tenant's address and keys.
-func EnvFile(dir string) string { return filepath.Join(dir, "local.env") }
-
 // seed makes the demo tenant, once, sets its secrets to what they should be
 // now, and writes the environment file. It may be repeated after a crash.
 func (c *cloud) seed(ctx context.Context, o Options) (Demo, error) {
@@ -84,13 +81,15 @@ func (c *cloud) seed(ctx context.Context, o Options) (Demo, error) {
 	return d, nil
 }
 
-// WriteEnv writes the environment file of a running stack, for its owner alone.
-func (s *Stack) WriteEnv(dir string) error {
+// WriteEnv writes the address and the demo tenant's keys into local.env in the
+// data folder, for its owner alone, and returns the file's path.
+func (s *Stack) WriteEnv() (path string, err error) {
+	path = filepath.Join(s.dir, "local.env")
 	body := fmt.Sprintf("OUTPOST_URL=%s\nOUTPOST_API_KEY=%s\nOUTPOST_OPERATOR_KEY=%s\n", s.URL, s.Demo.APIKey, s.Demo.OperatorKey)
-	if err := os.WriteFile(EnvFile(dir), []byte(body), 0o600); err != nil {
-		return fmt.Errorf("write the environment file: %w", err)
+	if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
+		return "", fmt.Errorf("write the environment file: %w", err)
 	}
-	return nil
+	return path, nil
 }
 
 // Secrets are the demo tenant's provider keys: the environment's own when the

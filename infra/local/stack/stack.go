@@ -74,16 +74,24 @@ type Stack struct {
 	failed chan error
 	work   sync.WaitGroup
 	logs   *os.File
+	dir    string
 	clock  clock.Clock
 }
 
 // Start starts Outpost. An error is one sentence for people; nothing is left
 // running then.
 func Start(ctx context.Context, o Options) (_ *Stack, err error) {
+	// Everything is absolute from here on: the S3 engine changes the working
+	// directory.
+	for _, path := range []*string{&o.Dir, &o.BinDir, &o.Agents} {
+		if *path, err = filepath.Abs(*path); err != nil {
+			return nil, fmt.Errorf("find the working directory: %w", err)
+		}
+	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	s := &Stack{failed: make(chan error, 8), clock: clock.System}
+	s := &Stack{failed: make(chan error, 8), clock: clock.System, dir: o.Dir}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	defer func() {
