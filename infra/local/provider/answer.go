@@ -50,7 +50,11 @@ func (c *conversation) price(a answer) answer {
 	}
 	a.out = 20 + len(a.text)/4
 	if a.call != nil {
-		a.out += 15 + (len(a.call.freely)+len(a.call.arguments()))/4
+		arguments := a.call.freely + a.call.arguments()
+		if c.dir != "" { // wherever the agent works
+			arguments = strings.ReplaceAll(arguments, c.dir, "")
+		}
+		a.out += 15 + len(arguments)/4
 	}
 	return a
 }

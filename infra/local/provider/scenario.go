@@ -176,8 +176,8 @@ func inText(steps []step) string {
 	return b.String()
 }
 
-// modelNames lists models of every agent: its default and each one's name that
-// a family's prefix is.
+// modelNames lists the agents' default models; grok refuses one that is not
+// listed.
 func modelNames() []string {
 	var names []string
 	for _, a := range agent.All() {

@@ -49,6 +49,9 @@ type Command struct {
 	Env   []string // complete
 	Stdin string   // may be empty; stdin must end after it
 	Files []File
+	// Leaves names what the CLI leaves at the checkout's root that is no work of
+	// the agent's: not a part of the patch.
+	Leaves []string
 }
 
 // File is a file that the CLI reads its settings or its prompt from.

@@ -29,11 +29,6 @@ func geminiCommand(s Session, c *Command) {
 }
 
 func geminiLines(o *output) func([]byte) {
-	var said strings.Builder // an answer comes in pieces
-	flush := func() {
-		o.message(said.String())
-		said.Reset()
-	}
 	return func(line []byte) {
 		var e struct {
 			Type       string          `json:"type"`
@@ -59,12 +54,10 @@ func geminiLines(o *output) func([]byte) {
 			return
 		}
 		if e.Type == "message" && e.Role == "assistant" {
-			if said.Len() < maxFinal {
-				said.WriteString(e.Content)
-			}
+			o.piece(e.Content)
 			return
 		}
-		flush()
+		o.endMessage()
 		switch e.Type {
 		case "tool_use":
 			o.tool(e.ToolName, detail(e.Parameters))

@@ -3,7 +3,6 @@ package adapter
 import (
 	"encoding/json"
 	"strconv"
-	"strings"
 
 	"outpost/shared/agent"
 	"outpost/shared/task"
@@ -33,7 +32,6 @@ load_envrc = false # it is the repository's
 }
 
 func grokLines(o *output) func([]byte) {
-	var said strings.Builder // an answer comes in pieces
 	return func(line []byte) {
 		var e struct {
 			Type       string          `json:"type"`
@@ -54,13 +52,10 @@ func grokLines(o *output) func([]byte) {
 			return
 		}
 		if e.Type == "text" {
-			if said.Len() < maxFinal {
-				said.WriteString(e.Data)
-			}
+			o.piece(e.Data)
 			return
 		}
-		o.message(said.String())
-		said.Reset()
+		o.endMessage()
 		switch e.Type {
 		case "tool_call":
 			o.tool(e.ToolName, detail(e.RawInput))

@@ -121,15 +121,6 @@ func (s *session) run(t *testing.T, limit time.Duration) result {
 	return r
 }
 
-type tee struct {
-	a, b interface{ Write([]byte) (int, error) }
-}
-
-func (w tee) Write(p []byte) (int, error) {
-	w.b.Write(p)
-	return w.a.Write(p)
-}
-
 // changed lists what git sees in the session's checkout.
 func (s *session) changed(t *testing.T) string {
 	t.Helper()
@@ -151,6 +142,8 @@ func (s *session) keep(t *testing.T, r result, scenario string) {
 	} {
 		text = strings.ReplaceAll(text, from, to)
 	}
+	text = regexp.MustCompile(`-tmp-Test[^/"]*`).ReplaceAllString(text, "-work")
+	text = regexp.MustCompile(`%2F[^/" ]*%2Fwork`).ReplaceAllString(text, "%2Fwork")
 	text = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`).ReplaceAllString(text, "00000000-0000-4000-8000-000000000000")
 	if err := os.WriteFile(filepath.Join("testdata", s.Agent+"-"+scenario+".jsonl"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -182,7 +175,7 @@ func TestTheRealAgentsFixTheBug(t *testing.T) {
 // and nothing but its edits is in the checkout.
 func checkFixed(t *testing.T, s *session, r result) {
 	t.Helper()
-	if r.IsError || !r.Finished || !strings.Contains(r.FinalMessage, "It is fixed.") {
+	if r.IsError || !r.Finished || !strings.Contains(strings.Join(strings.Fields(r.FinalMessage), " "), "It is fixed.") {
 		t.Errorf("exit status %d, summary %+v\n%s", r.exit, r.Summary, r.stderr)
 	}
 	want := ""
@@ -226,6 +219,24 @@ func TestTheRealAgentsTellWhatWentWrong(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestTheRealAgentsWriteWhatThePromptDictates(t *testing.T) {
+	for _, name := range agents.FromNPM() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSession(t, name, "Write these. [write path=docs/it's new.md]\nfirst\n[/write] [write path=README.md]\nreplaced\n[/write]")
+			r := s.run(t, bounded)
+			for path, want := range map[string]string{"docs/it's new.md": "first\n", "README.md": "replaced\n"} {
+				if got, err := os.ReadFile(filepath.Join(s.WorkDir, path)); string(got) != want {
+					t.Errorf("%s is %q (%v)\n%s", path, got, err, r.text())
+				}
+			}
+			if r.IsError {
+				t.Errorf("summary %+v", r.Summary)
+			}
+		})
 	}
 }
 

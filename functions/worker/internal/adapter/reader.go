@@ -78,11 +78,14 @@ func (r *Reader) Summary(exitCode int) Summary {
 	defer r.mu.Unlock()
 	r.std.flush()
 	r.errs.flush()
+	r.out.endMessage()
 	s := r.out.sum
 	if s.ErrorText == "" {
 		switch {
 		case s.TurnLimit:
 			s.ErrorText = "The agent stopped at its limit of turns."
+		case !s.Finished && r.out.pending != "":
+			s.ErrorText = r.out.pending
 		case exitCode != 0 && r.out.lastComplaint != "":
 			s.ErrorText = r.out.lastComplaint
 		case exitCode < 0:
@@ -103,13 +106,27 @@ type output struct {
 	emit          func(Event)
 	dir           *string
 	sum           Summary
-	lastComplaint string // the last line of standard error that is no warning
+	said          strings.Builder // of an answer that comes in pieces
+	lastComplaint string          // the last line of standard error that is no warning
+	pending       string          // an error that the CLI may still get over
 }
 
 func (o *output) event(kind, text string) {
 	if text = strings.TrimSpace(text); text != "" {
 		o.emit(Event{Kind: kind, Text: cut(text, task.MaxEventText)})
 	}
+}
+
+// piece is a part of a message; endMessage tells that it is whole.
+func (o *output) piece(text string) {
+	if o.said.Len() < maxFinal {
+		o.said.WriteString(text)
+	}
+}
+
+func (o *output) endMessage() {
+	o.message(o.said.String())
+	o.said.Reset()
 }
 
 // message is something that the agent said.
