@@ -59,6 +59,6 @@ func (s *session) showStat(files []diffstat.File) error {
 		rows = append(rows, []table.Cell{{Text: f.Name}, change, {Text: f.Kind}})
 	}
 	lines := table.Lines([]table.Column{{Title: "FILE"}, {Title: "CHANGE"}, {}}, rows, 0, live.Colour(s.stdout, s.getenv))
-	_, err := fmt.Fprintf(s.stdout, "%s\n%d files, +%d -%d\n", strings.Join(lines, "\n"), len(files), added, deleted)
+	_, err := fmt.Fprintf(s.stdout, "%s\n%s, +%d -%d\n", strings.Join(lines, "\n"), table.Count(len(files), "file"), added, deleted)
 	return err
 }

@@ -35,8 +35,8 @@ func interval(since time.Duration) time.Duration {
 func (s *session) follow(t client.Task) (client.Task, error) {
 	view := live.New(s.stderr, s.getenv, s.clock)
 	defer view.Close()
-	s.hold <- true
-	defer func() { s.releaseHold() }()
+	s.holdInterrupt(true)
+	defer s.holdInterrupt(false)
 	view.Show(t)
 	f := follower{api: s.api, view: view, task: t}
 	began, answered, told := s.clock.Now(), s.clock.Now(), false
@@ -63,10 +63,10 @@ func (s *session) follow(t client.Task) (client.Task, error) {
 	}
 }
 
-// releaseHold makes the next interrupt end the session again.
-func (s *session) releaseHold() {
+// holdInterrupt makes the next interrupt be told in place of ending the session.
+func (s *session) holdInterrupt(hold bool) {
 	select {
-	case s.hold <- false:
+	case s.hold <- hold:
 	case <-s.ctx.Done():
 	}
 }

@@ -86,7 +86,7 @@ func (s *screen) Note(text string) {
 
 func (s *screen) Close() {
 	if s.drawn > 0 {
-		fmt.Fprint(s.out, showCursor)
+		fmt.Fprint(s.out, showCursor+"\n")
 	}
 	s.drawn = 0
 }
@@ -136,7 +136,7 @@ func (s *screen) picture() []string {
 		if r.State.Terminal() {
 			doing = compare.Why(r)
 			if r.Patch != nil && doing == "" {
-				doing = fmt.Sprintf("+%d -%d in %s", r.Patch.Additions, r.Patch.Deletions, files(r.Patch.Files))
+				doing = fmt.Sprintf("+%d -%d in %s", r.Patch.Additions, r.Patch.Deletions, table.Count(r.Patch.Files, "file"))
 			}
 		}
 		rows[i] = []table.Cell{
@@ -162,13 +162,6 @@ func (s *screen) seconds(r client.Run) string {
 	default: // this machine's clock and the service's may differ
 		return fmt.Sprintf("%.0f", max(0, s.clock.Now().Sub(r.StartedAt).Seconds()))
 	}
-}
-
-func files(n int) string {
-	if n == 1 {
-		return "1 file"
-	}
-	return fmt.Sprintf("%d files", n)
 }
 
 // shown is a run's state, with a cancel that is on its way.

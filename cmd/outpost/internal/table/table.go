@@ -3,6 +3,7 @@
 package table
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -96,6 +97,14 @@ func Cut(s string, n int) (string, bool) {
 		return "", true
 	}
 	return string([]rune(s)[:n-1]) + "…", true
+}
+
+// Count writes a number with its noun, as in "1 file" or "2 files".
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // Clean makes one harmless line of any text: each run of white space becomes a
