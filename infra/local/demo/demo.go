@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -115,7 +116,7 @@ func (d *demo) show(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	d.say("A repository with a bug. Its test, %q, fails:\n\n%s", demorepo.Verify, indent(failing))
+	d.say("A repository with a bug. Its test, %q, fails:\n\n%s", demorepo.Verify, indent(verdicts(failing)))
 
 	args := []string{"run", "-r", repo, "--agents", strings.Join(d.names, ","), "--verify", demorepo.Verify, "--timeout", "3m", demorepo.Prompt}
 	d.say("The task, sent with the command-line client:\n\n  $ outpost %s\n", quoted(args))
@@ -209,6 +210,24 @@ func (d *demo) whoAnswers() string {
 		return "The real providers answer, with your keys."
 	}
 	return "The agents are the real CLIs; a script answers in place of their providers."
+}
+
+// verdicts are the lines of a test's output that say what passed and what
+// failed; all of it, when there is no such line.
+func verdicts(output string) string {
+	var told []string
+	for line := range strings.Lines(output) {
+		line = strings.TrimSpace(line)
+		for _, mark := range []string{"ok ", "not ok ", "# pass ", "# fail ", "✔ ", "✖ ", "ℹ pass ", "ℹ fail "} {
+			if strings.HasPrefix(line, mark) && !slices.Contains(told, line) {
+				told = append(told, line)
+			}
+		}
+	}
+	if told == nil {
+		return output
+	}
+	return strings.Join(told, "\n")
 }
 
 // maxShown is how many lines of a tool's output are shown.
