@@ -123,7 +123,8 @@ func (p *Proxy) guard(next http.Handler) http.Handler {
 			return
 		}
 		if !p.kind.allows(r.Method, r.URL) {
-			p.refuse(w, http.StatusForbidden, "This call is not let through to the provider.")
+			// Not 403: grok takes that for a bad key.
+			p.refuse(w, http.StatusNotFound, "This call is not let through to the provider.")
 			return
 		}
 		if p.meter.overBudget() {
