@@ -62,6 +62,7 @@ type world struct {
 	clock    clock.Clock
 	provider http.HandlerFunc
 	settings Settings
+	stop     func() // as the platform takes the container away
 	exit     int
 	logged   bytes.Buffer
 }
