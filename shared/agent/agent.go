@@ -47,13 +47,13 @@ var providers = []Provider{
 }
 
 var registry = []Agent{
-	{Name: "claude", Title: "Claude Code", Package: "@anthropic-ai/claude-code", DefaultModel: "claude-sonnet-4-5",
+	{Name: "claude", Title: "Claude Code", Package: "@anthropic-ai/claude-code", DefaultModel: "claude-sonnet-5-5",
 		Models: []ModelFamily{{"claude-", "anthropic"}}, CPU: 1024, MemoryMB: 2048, MaxTurns: 100},
-	{Name: "codex", Title: "Codex", Package: "@openai/codex", DefaultModel: "gpt-5-codex",
+	{Name: "codex", Title: "Codex", Package: "@openai/codex", DefaultModel: "gpt-6.1-sol",
 		Models: []ModelFamily{{"gpt-", "openai"}, {"o", "openai"}}, CPU: 1024, MemoryMB: 2048, MaxTurns: 100},
 	{Name: "gemini", Title: "Gemini CLI", Package: "@google/gemini-cli", DefaultModel: "gemini-2.5-pro",
 		Models: []ModelFamily{{"gemini-", "gemini"}}, CPU: 1024, MemoryMB: 2048, MaxTurns: 100},
-	{Name: "grok", Title: "Grok", Package: "@xai-official/grok", DefaultModel: "grok-code-fast-1",
+	{Name: "grok", Title: "Grok", Package: "@xai-official/grok", DefaultModel: "grok-4.6",
 		Models: []ModelFamily{{"grok-", "xai"}}, CPU: 1024, MemoryMB: 2048, MaxTurns: 100},
 	{Name: "aider", Title: "Aider", Package: "aider-chat", DefaultModel: "gpt-5",
 		Models: []ModelFamily{{"gpt-", "openai"}, {"o", "openai"}, {"deepseek-", "deepseek"}}, CPU: 1024, MemoryMB: 2048, MaxTurns: 100},

@@ -44,11 +44,15 @@ func TestModelsThatAreRefused(t *testing.T) {
 
 func TestCost(t *testing.T) {
 	u := agent.Usage{InputTokens: 1_000_000, CachedInputTokens: 400_000, OutputTokens: 100_000}
-	got, known := agent.Cost("gpt-5-mini-2026", u)
-	if want := 0.6*0.25 + 0.4*0.025 + 0.1*2; !known || math.Abs(got-want) > 1e-9 {
-		t.Errorf("cost is %v (%v), want %v by the longest matching row", got, known, want)
+	want := 0.6*0.25 + 0.4*0.025 + 0.1*2
+	for _, model := range []string{"gpt-5-mini", "gpt-5-mini-2025-08-07", "gpt-5-mini-20250807", "gpt-5-mini-latest"} {
+		if got, known := agent.Cost(model, u); !known || math.Abs(got-want) > 1e-9 {
+			t.Errorf("%s costs %v (%v), want %v", model, got, known, want)
+		}
 	}
-	if _, known := agent.Cost("llama-9", u); known {
-		t.Error("the price of an unknown model is known")
+	for _, model := range []string{"llama-9", "gpt-5.5", "gpt-5-mini-pro", "gpt", ""} {
+		if usd, known := agent.Cost(model, u); known || usd != 0 {
+			t.Errorf("the price of %q is said to be known: %v", model, usd)
+		}
 	}
 }

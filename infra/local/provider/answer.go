@@ -90,6 +90,8 @@ func (c *conversation) shell(command string) *call {
 		return &call{tool: "Bash", input: map[string]any{"command": command, "description": "Run a command"}}
 	case c.has("exec_command"):
 		return &call{tool: "exec_command", input: map[string]any{"cmd": command}}
+	case c.scripts():
+		return script("exec_command", map[string]any{"cmd": command})
 	case c.has("run_shell_command"):
 		return &call{tool: "run_shell_command", input: map[string]any{"command": command, "description": "Run a command"}}
 	case c.has("run_terminal_command"):
@@ -119,11 +121,30 @@ func (c *conversation) write(name, text string) *call {
 	case c.has("write"):
 		return &call{tool: "write", input: map[string]any{"file_path": c.file(name), "content": text}}
 	case c.has("apply_patch"):
-		// "Add File" replaces a file that exists.
-		return &call{tool: "apply_patch", freely: fmt.Sprintf("*** Begin Patch\n*** Add File: %s\n+%s\n*** End Patch",
-			name, strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n+"))}
+		return &call{tool: "apply_patch", freely: patch(name, text)}
+	case c.scripts():
+		return script("apply_patch", patch(name, text))
 	}
 	return c.shell(fmt.Sprintf("mkdir -p %s && printf %%s %s > %s", quoted(path.Dir(name)), quoted(text), quoted(name)))
+}
+
+// scripts tells whether the agent has one tool that runs scripts, in which the
+// others are functions (codex with its newer models).
+func (c *conversation) scripts() bool { return c.agent == "codex" && c.has("exec") }
+
+// script is the use of one function in a script.
+func script(function string, argument any) *call {
+	b, err := json.Marshal(argument)
+	if err != nil {
+		panic(err) // a text or a map of texts
+	}
+	return &call{tool: "exec", freely: fmt.Sprintf("text(await tools.%s(%s));", function, b)}
+}
+
+// patch is a whole file in codex's own format; it replaces a file that exists.
+func patch(name, text string) string {
+	return fmt.Sprintf("*** Begin Patch\n*** Add File: %s\n+%s\n*** End Patch",
+		name, strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n+"))
 }
 
 // quoted is a word for the shell.

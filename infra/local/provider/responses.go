@@ -24,7 +24,7 @@ func (openAI) fault(status int, message string) any {
 	return map[string]any{"error": map[string]any{"message": message, "type": kind, "param": nil, "code": code}}
 }
 
-// responses is the responses API (codex).
+// responses is the responses API (codex, and grok with its newer models).
 type responses struct{ openAI }
 
 var codexDir = regexp.MustCompile(`<cwd>(/[^<]*)</cwd>`)
@@ -34,19 +34,14 @@ func (responses) read(_ *http.Request, body []byte) (*conversation, error) {
 		Model  string          `json:"model"`
 		Stream bool            `json:"stream"`
 		Input  json.RawMessage `json:"input"`
-		Tools  []struct {
-			Type string `json:"type"`
-			Name string `json:"name"`
-		} `json:"tools"`
+		Tools  []responsesTool `json:"tools"`
 	}
 	if err := json.Unmarshal(body, &req); err != nil {
 		return nil, fmt.Errorf("the body is no responses request: %w", err)
 	}
-	c := &conversation{agent: "codex", model: req.Model, stream: req.Stream}
-	for _, t := range req.Tools {
-		if t.Type == "function" || t.Type == "custom" {
-			c.tools = append(c.tools, t.Name)
-		}
+	c := &conversation{agent: "codex", model: req.Model, stream: req.Stream, tools: toolNames(req.Tools)}
+	if strings.HasPrefix(req.Model, "grok") {
+		c.agent = "grok"
 	}
 	var text string
 	if json.Unmarshal(req.Input, &text) == nil {
@@ -57,6 +52,7 @@ func (responses) read(_ *http.Request, body []byte) (*conversation, error) {
 		Type    string          `json:"type"`
 		Role    string          `json:"role"`
 		Content json.RawMessage `json:"content"`
+		Tools   []responsesTool `json:"tools"` // of additional_tools
 	}
 	if err := json.Unmarshal(req.Input, &items); err != nil {
 		return nil, fmt.Errorf("input is neither a text nor a list: %w", err)
@@ -66,6 +62,8 @@ func (responses) read(_ *http.Request, body []byte) (*conversation, error) {
 		switch {
 		case item.Type == "function_call" || item.Type == "custom_tool_call":
 			c.turns++
+		case item.Type == "additional_tools":
+			c.tools = append(c.tools, toolNames(item.Tools)...)
 		case item.Role == "user":
 			list, err := parts(item.Content)
 			if err != nil {
@@ -77,10 +75,33 @@ func (responses) read(_ *http.Request, body []byte) (*conversation, error) {
 		}
 	}
 	c.user = user.String()
-	if m := codexDir.FindStringSubmatch(c.user); m != nil {
-		c.dir = m[1]
+	for _, pattern := range []*regexp.Regexp{codexDir, grokDir} {
+		if m := pattern.FindStringSubmatch(c.user); m != nil {
+			c.dir = m[1]
+		}
 	}
 	return c, nil
+}
+
+// responsesTool is a tool, or a namespace that holds some.
+type responsesTool struct {
+	Type  string          `json:"type"`
+	Name  string          `json:"name"`
+	Tools []responsesTool `json:"tools"`
+}
+
+// toolNames lists the tools themselves and those of the namespace "functions".
+func toolNames(tools []responsesTool) []string {
+	var names []string
+	for _, t := range tools {
+		switch {
+		case t.Type == "function" || t.Type == "custom":
+			names = append(names, t.Name)
+		case t.Type == "namespace" && t.Name == "functions":
+			names = append(names, toolNames(t.Tools)...)
+		}
+	}
+	return names
 }
 
 func (responses) write(w *writer, c *conversation, a answer) {
