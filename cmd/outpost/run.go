@@ -157,7 +157,7 @@ func (s *session) summary(t client.Task) error {
 	for _, line := range compare.Lines(t, live.Colour(s.stdout, s.getenv)) {
 		b.WriteString(line + "\n")
 	}
-	if usd, known := compare.Total(t); usd > 0 {
+	if usd, known := compare.Total(t); usd > 0 && len(t.Runs) > 1 {
 		fmt.Fprintf(&b, "Cost by list price: %s", compare.Cost(&usd))
 		if !known {
 			b.WriteString(" and what the models of unknown price cost")

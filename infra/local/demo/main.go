@@ -20,9 +20,16 @@ import (
 const limit = 10 * time.Minute
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	os.Exit(demonstrate(ctx, os.Getenv, os.Stdout))
+	// Who reads the output may leave (make demo | head): that ends the writing
+	// and not this program, which has to clean up.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	out := os.Stdout
+	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		os.Stdout = null // the S3 engine's library greets on it
+	}
+	os.Exit(demonstrate(ctx, os.Getenv, out))
 }
 
 // demonstrate returns the exit code. It leaves no process and, unless it

@@ -41,6 +41,9 @@ func (e *Error) Error() string {
 		b.WriteString(e.Detail)
 	}
 	for _, f := range e.Fields {
+		if strings.Contains(e.Detail, f.Field) && strings.Contains(e.Detail, f.Message) {
+			continue // the detail says it already
+		}
 		fmt.Fprintf(&b, "\n  %s: %s", strings.TrimPrefix(f.Field, "/"), f.Message)
 	}
 	if !e.ResetsAt.IsZero() {
