@@ -9,7 +9,9 @@ package asl
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 )
 
@@ -33,10 +35,10 @@ type State struct {
 	Next    string `json:",omitempty"`
 
 	Resource       string         `json:",omitempty"`
-	Parameters     map[string]any `json:",omitempty"`
+	Parameters     map[string]any `json:",omitempty"` // FunctionName, and Payload or Payload.$
 	ResultSelector map[string]any `json:",omitempty"`
 	ResultPath     string         `json:",omitempty"`
-	TimeoutSeconds int            `json:",omitempty"`
+	TimeoutSeconds int            `json:",omitempty"` // of a try that waits for its token, the invocation included
 	Retry          []Retrier      `json:",omitempty"`
 	Catch          []Catcher      `json:",omitempty"`
 
@@ -91,7 +93,7 @@ func Load(definition []byte) (*Machine, error) {
 		return nil, fmt.Errorf("asl: %w", err)
 	}
 	var raw struct {
-		States map[string]map[string]json.RawMessage
+		States map[string]map[string]any
 	}
 	if err := json.Unmarshal(definition, &raw); err != nil {
 		return nil, fmt.Errorf("asl: %w", err)
@@ -106,6 +108,9 @@ func Load(definition []byte) (*Machine, error) {
 				return nil, fmt.Errorf("asl: state %s: a %s has no field %s", name, s.Type, field)
 			}
 		}
+		if !reflect.DeepEqual(raw.States[name], s.asRead()) {
+			return nil, fmt.Errorf("asl: state %s: a field is missing, null, zero or in another case", name)
+		}
 		if err := s.check(); err != nil {
 			return nil, fmt.Errorf("asl: state %s: %w", name, err)
 		}
@@ -118,32 +123,23 @@ func Load(definition []byte) (*Machine, error) {
 	return &m, m.reachable()
 }
 
+// asRead is the state as it was understood. What JSON lets pass, as null or a
+// field in another case, makes it differ from the definition.
+func (s *State) asRead() map[string]any {
+	var out map[string]any
+	if body, err := json.Marshal(s); err == nil {
+		_ = json.Unmarshal(body, &out) // out stays nil, which differs
+	}
+	return out
+}
+
 func (s *State) check() error {
 	switch s.Type {
 	case "Task":
-		if s.Resource != Invoke && s.Resource != InvokeAndWaitToken {
-			return fmt.Errorf("resource %q is not one that runs here", s.Resource)
-		}
-		if _, ok := s.Parameters["FunctionName"].(string); !ok {
-			return fmt.Errorf("Parameters name no function")
-		}
-		for _, r := range s.Retry {
-			if len(r.ErrorEquals) == 0 {
-				return fmt.Errorf("a Retry names no error")
-			}
-		}
-		for _, c := range s.Catch {
-			if len(c.ErrorEquals) == 0 {
-				return fmt.Errorf("a Catch names no error")
-			}
-		}
-		if s.Next == "" {
-			return fmt.Errorf("has no Next")
-		}
-		return checkPaths(s.Parameters, s.ResultSelector)
+		return s.checkTask()
 	case "Choice":
 		if len(s.Choices) == 0 || s.Default == "" {
-			return fmt.Errorf("a Choice needs branches and a Default")
+			return errors.New("a Choice needs branches and a Default")
 		}
 		for _, b := range s.Choices {
 			if _, err := parsePath(b.Variable); err != nil {
@@ -152,10 +148,62 @@ func (s *State) check() error {
 		}
 	case "Wait":
 		if s.Next == "" {
-			return fmt.Errorf("has no Next")
+			return errors.New("has no Next")
 		}
 		_, err := parsePath(s.SecondsPath)
 		return err
+	}
+	return nil
+}
+
+func (s *State) checkTask() error {
+	if s.Resource != Invoke && s.Resource != InvokeAndWaitToken {
+		return fmt.Errorf("resource %q is not one that runs here", s.Resource)
+	}
+	if _, ok := s.Parameters["FunctionName"].(string); !ok {
+		return errors.New("the Parameters name no function")
+	}
+	for name := range s.Parameters {
+		if !slices.Contains([]string{"FunctionName", "Payload", "Payload.$"}, name) {
+			return fmt.Errorf("the parameter %s is not one that is sent here", name)
+		}
+	}
+	if s.TimeoutSeconds < 0 || (s.TimeoutSeconds > 0 && s.Resource == Invoke) {
+		return errors.New("TimeoutSeconds bounds the wait for a token alone; a function has its own timeout")
+	}
+	if s.Next == "" {
+		return errors.New("has no Next")
+	}
+	for i, r := range s.Retry {
+		if err := checkNames(r.ErrorEquals, i == len(s.Retry)-1); err != nil {
+			return fmt.Errorf("Retry: %w", err)
+		}
+		if r.IntervalSeconds < 0 || r.MaxDelaySeconds < 0 || (r.MaxAttempts != nil && *r.MaxAttempts < 0) ||
+			(r.BackoffRate != 0 && r.BackoffRate < 1) || !slices.Contains([]string{"", "NONE", "FULL"}, r.JitterStrategy) {
+			return errors.New("Retry: a number or the JitterStrategy is out of range")
+		}
+	}
+	for i, c := range s.Catch {
+		if err := checkNames(c.ErrorEquals, i == len(s.Catch)-1); err != nil {
+			return fmt.Errorf("Catch: %w", err)
+		}
+		if _, err := parsePath(orRoot(c.ResultPath)); err != nil {
+			return err
+		}
+	}
+	if _, err := parsePath(orRoot(s.ResultPath)); err != nil {
+		return err
+	}
+	return errors.Join(checkPaths(s.Parameters, contextPaths), checkPaths(s.ResultSelector, nil))
+}
+
+// checkNames checks an ErrorEquals: States.ALL stands alone, and last.
+func checkNames(names []string, last bool) error {
+	if len(names) == 0 {
+		return errors.New("no error is named")
+	}
+	if slices.Contains(names, "States.ALL") && (len(names) > 1 || !last) {
+		return errors.New("States.ALL must be alone, and last")
 	}
 	return nil
 }

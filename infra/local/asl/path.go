@@ -2,6 +2,7 @@ package asl
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -27,28 +28,34 @@ func parsePath(p string) ([]string, error) {
 	return members, nil
 }
 
-// checkPaths parses every path of payload templates.
-func checkPaths(templates ...any) error {
-	for _, t := range templates {
-		switch t := t.(type) {
-		case map[string]any:
-			for k, v := range t {
-				if !strings.HasSuffix(k, ".$") {
-					if err := checkPaths(v); err != nil {
-						return err
-					}
-					continue
-				}
-				s, ok := v.(string)
-				if !ok {
-					return fmt.Errorf("%s is no path", k)
-				}
-				if _, err := parsePath(strings.Replace(s, "$$", "$", 1)); err != nil {
+// contextPaths are what Parameters may read of the context object.
+var contextPaths = []string{"$$.Task.Token", "$$.Execution.Name", "$$.State.Name", "$$.State.RetryCount"}
+
+// checkPaths parses every path of a payload template.
+func checkPaths(template any, contextPaths []string) error {
+	switch t := template.(type) {
+	case map[string]any:
+		for k, v := range t {
+			if !strings.HasSuffix(k, ".$") {
+				if err := checkPaths(v, contextPaths); err != nil {
 					return err
 				}
+				continue
 			}
-		case []any:
-			if err := checkPaths(t...); err != nil {
+			s, ok := v.(string)
+			if !ok {
+				return fmt.Errorf("%s is no path", k)
+			}
+			if slices.Contains(contextPaths, s) {
+				continue
+			}
+			if _, err := parsePath(s); err != nil {
+				return err
+			}
+		}
+	case []any:
+		for _, v := range t {
+			if err := checkPaths(v, contextPaths); err != nil {
 				return err
 			}
 		}

@@ -13,8 +13,12 @@ import (
 	"outpost/shared/clock"
 )
 
-// maxData bounds a state's input and output, in bytes, as Amazon does.
-const maxData = 256 << 10
+// MaxData bounds an execution's input and a state's output, in bytes, as Amazon
+// does.
+const MaxData = 256 << 10
+
+// maxSeconds bounds a wait, as Amazon does: some three years.
+const maxSeconds = 99_999_999
 
 // Status of an execution.
 type Status string
@@ -30,7 +34,7 @@ const (
 // a saved execution goes on where it was saved.
 type Execution struct {
 	Name      string
-	Input     json.RawMessage
+	Input     string // as it came: a repeated start must have the same
 	StartedAt time.Time
 	StoppedAt time.Time
 	Status    Status
@@ -45,7 +49,7 @@ type Execution struct {
 	Deadline    time.Time // of the current try of a Task
 	Invoked     bool      // the function returned; only the token's answer is missing
 	Answer      *Answer   // what the token's holder said
-	Transitions int       // states entered, retries included: what Amazon charges
+	Transitions int       // states entered, retries included
 }
 
 // Answer is what SendTaskSuccess or SendTaskFailure brought.
@@ -70,16 +74,17 @@ type Host interface {
 	// Save stores the execution before anything that depends on it happens.
 	Save(*Execution) error
 	// Await waits for the answer to the execution's token until the deadline,
-	// for ever when that is zero. It returns nil at the deadline.
+	// for ever when that is zero. When it returns nil, at the deadline, no
+	// answer to that token is accepted any more.
 	Await(ctx context.Context, ex *Execution, deadline time.Time) (*Answer, error)
 	// NewToken returns a fresh task token for the execution.
 	NewToken(ex *Execution) string
 }
 
 // Start returns a new execution at the machine's first state.
-func (m *Machine) Start(name string, input json.RawMessage, now time.Time) (*Execution, error) {
+func (m *Machine) Start(name, input string, now time.Time) (*Execution, error) {
 	var data any
-	if err := json.Unmarshal(input, &data); err != nil {
+	if err := json.Unmarshal([]byte(input), &data); err != nil {
 		return nil, fmt.Errorf("the input is not JSON: %w", err)
 	}
 	ex := &Execution{Name: name, Input: input, StartedAt: now, Status: Running}
@@ -87,9 +92,10 @@ func (m *Machine) Start(name string, input json.RawMessage, now time.Time) (*Exe
 	return ex, nil
 }
 
-// Run drives the execution until it ends or the context does. It may be called
-// again on a saved execution; a function that was being invoked is then invoked
-// once more, as Amazon may do too.
+// Run drives the execution until it ends, the context does, or it cannot be
+// saved. It may be called again on the execution, or on what was saved of it; a
+// function that was being invoked is then invoked once more with the same
+// token, as Amazon may do too.
 func (m *Machine) Run(ctx context.Context, ex *Execution, host Host) error {
 	for ex.Status == Running {
 		if err := host.Save(ex); err != nil {
@@ -110,13 +116,18 @@ func (m *Machine) step(ctx context.Context, ex *Execution, host Host) error {
 	case "Fail":
 		ex.end(Failed, s.Error, s.Cause, host.Now())
 	case "Choice":
-		ex.enter(s.choose(ex.Data), ex.Data)
+		next, err := s.choose(ex.Data)
+		if err != nil {
+			ex.end(Failed, "States.Runtime", err.Error(), host.Now())
+			return nil
+		}
+		ex.enter(next, ex.Data)
 	case "Wait":
 		if ex.WakeAt.IsZero() {
 			seconds, err := lookup(ex.Data, s.SecondsPath)
 			n, ok := seconds.(float64)
-			if err != nil || !ok || n < 0 {
-				ex.end(Failed, "States.Runtime", "SecondsPath names no number of seconds", host.Now())
+			if err != nil || !ok || n < 0 || n > maxSeconds || n != math.Trunc(n) {
+				ex.end(Failed, "States.Runtime", "SecondsPath names no whole number of seconds in range", host.Now())
 				return nil
 			}
 			ex.WakeAt = host.Now().Add(time.Duration(n * float64(time.Second)))
@@ -132,91 +143,104 @@ func (m *Machine) step(ctx context.Context, ex *Execution, host Host) error {
 	return nil
 }
 
-// task makes one step of a Task: the pause before a retry, a try, or the wait
-// for its token.
+// task makes one step of a Task: the pause before a retry, a new token, an
+// invocation, or the wait for the token's answer.
 func (m *Machine) task(ctx context.Context, ex *Execution, s *State, host Host) error {
-	if !ex.WakeAt.IsZero() {
+	switch {
+	case !ex.WakeAt.IsZero():
 		if err := until(ctx, host, ex.WakeAt); err != nil {
 			return err
 		}
 		ex.WakeAt = time.Time{}
 		return nil
-	}
-	if ex.Token == "" {
+	case ex.Token == "":
 		ex.Token = host.NewToken(ex)
 		if s.TimeoutSeconds > 0 {
 			ex.Deadline = host.Now().Add(time.Duration(s.TimeoutSeconds) * time.Second)
 		}
 		return nil
 	}
-	result, err := s.try(ctx, ex, host)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
+	var result any
 	var failure *TaskError
-	if err == nil {
-		if result, err = s.output(ex.Data, result); err == nil {
-			ex.enter(s.Next, result)
+	if !ex.Invoked && ex.Answer == nil {
+		result, failure = s.invoke(ctx, ex, host)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if failure == nil && s.Resource == InvokeAndWaitToken {
+			ex.Invoked = true
 			return nil
 		}
 	}
-	if !errors.As(err, &failure) {
-		failure = &TaskError{"States.Runtime", err.Error()}
+	if s.Resource == InvokeAndWaitToken {
+		deadline := ex.Deadline
+		if failure != nil {
+			deadline = host.Now() // an answer that came before the function failed counts
+		}
+		answer, err := host.Await(ctx, ex, deadline)
+		if err != nil {
+			return err
+		}
+		if answer != nil || failure == nil {
+			result, failure = answer.result()
+		}
 	}
-	s.failed(ex, failure, host)
+	if failure == nil {
+		result, failure = s.output(ex.Data, result)
+	}
+	if failure != nil {
+		s.failed(ex, failure, host)
+		return nil
+	}
+	ex.enter(s.Next, result)
 	return nil
 }
 
-// try makes one try of a Task and returns its raw result.
-func (s *State) try(ctx context.Context, ex *Execution, host Host) (any, error) {
-	if !ex.Invoked {
-		function, payload, err := s.request(ex)
-		if err != nil {
-			return nil, err
-		}
-		answer, err := host.Invoke(ctx, function, payload)
-		if err != nil {
-			var failure *TaskError
-			if !errors.As(err, &failure) {
-				failure = &TaskError{"Lambda.Unknown", err.Error()}
-			}
-			return nil, failure
-		}
-		if s.Resource == Invoke {
-			var payload any
-			if len(answer) > 0 {
-				if err := json.Unmarshal(answer, &payload); err != nil {
-					return nil, &TaskError{"States.Runtime", "the function's answer is not JSON"}
-				}
-			}
-			return map[string]any{"Payload": payload, "StatusCode": float64(200), "ExecutedVersion": "$LATEST"}, nil
-		}
-		ex.Invoked = true
-		if err := host.Save(ex); err != nil {
-			return nil, err
-		}
+// invoke calls the function and returns the Task's raw result.
+func (s *State) invoke(ctx context.Context, ex *Execution, host Host) (any, *TaskError) {
+	function, body, failure := s.request(ex)
+	if failure != nil {
+		return nil, failure
 	}
-	answer, err := host.Await(ctx, ex, ex.Deadline)
+	answer, err := host.Invoke(ctx, function, body)
 	if err != nil {
-		return nil, err
+		if !errors.As(err, &failure) {
+			failure = &TaskError{"Lambda.Unknown", err.Error()}
+		}
+		return nil, failure
 	}
-	if answer == nil {
+	var payload any
+	if len(answer) > 0 {
+		if err := json.Unmarshal(answer, &payload); err != nil {
+			return nil, &TaskError{"States.Runtime", "the function's answer is not JSON"}
+		}
+	}
+	return map[string]any{"Payload": payload, "StatusCode": float64(200), "ExecutedVersion": "$LATEST"}, nil
+}
+
+// result is what an answer says; none came in time when it is nil.
+func (a *Answer) result() (any, *TaskError) {
+	if a == nil {
 		return nil, &TaskError{"States.Timeout", "nobody answered the task's token in time"}
 	}
-	if answer.Error != "" {
-		return nil, &TaskError{answer.Error, answer.Cause}
+	if a.Error != "" {
+		return nil, &TaskError{a.Error, a.Cause}
 	}
 	var out any
-	if err := json.Unmarshal(answer.Output, &out); err != nil {
+	if err := json.Unmarshal(a.Output, &out); err != nil {
 		return nil, &TaskError{"States.Runtime", "the output is not JSON"}
 	}
 	return out, nil
 }
 
-func (s *State) request(ex *Execution) (function string, payload []byte, err error) {
+func (s *State) request(ex *Execution) (function string, payload []byte, failure *TaskError) {
+	retries := 0
+	for _, n := range ex.Retries {
+		retries += n
+	}
 	context := map[string]any{
 		"Execution": map[string]any{"Name": ex.Name},
-		"State":     map[string]any{"Name": ex.State},
+		"State":     map[string]any{"Name": ex.State, "RetryCount": retries},
 		"Task":      map[string]any{"Token": ex.Token},
 	}
 	filled, err := fill(any(s.Parameters), ex.Data, context)
@@ -225,13 +249,16 @@ func (s *State) request(ex *Execution) (function string, payload []byte, err err
 	}
 	params := filled.(map[string]any)
 	payload, err = json.Marshal(params["Payload"])
-	if err == nil && len(payload) > maxData {
-		err = &TaskError{"States.DataLimitExceeded", "the payload is larger than 256 KiB"}
+	if err != nil {
+		return "", nil, &TaskError{"States.Runtime", err.Error()}
 	}
-	return params["FunctionName"].(string), payload, err
+	if len(payload) > MaxData {
+		return "", nil, &TaskError{"States.DataLimitExceeded", "the payload is larger than 256 KiB"}
+	}
+	return params["FunctionName"].(string), payload, nil
 }
 
-func (s *State) output(input, result any) (any, error) {
+func (s *State) output(input, result any) (any, *TaskError) {
 	if s.ResultSelector != nil {
 		selected, err := fill(any(s.ResultSelector), result, nil)
 		if err != nil {
@@ -243,7 +270,7 @@ func (s *State) output(input, result any) (any, error) {
 	if err != nil {
 		return nil, &TaskError{"States.ResultPathMatchFailure", err.Error()}
 	}
-	if size, _ := json.Marshal(out); len(size) > maxData {
+	if size, _ := json.Marshal(out); len(size) > MaxData {
 		return nil, &TaskError{"States.DataLimitExceeded", "the output is larger than 256 KiB"}
 	}
 	return out, nil
@@ -251,17 +278,17 @@ func (s *State) output(input, result any) (any, error) {
 
 // failed applies Retry, then Catch; without either the execution fails.
 func (s *State) failed(ex *Execution, failure *TaskError, host Host) {
-	if ex.Retries == nil {
-		ex.Retries = make([]int, len(s.Retry))
+	retries := slices.Clone(ex.Retries) // what was saved keeps its own
+	if retries == nil {
+		retries = make([]int, len(s.Retry))
 	}
 	for i, r := range s.Retry {
 		if !matches(r.ErrorEquals, failure.Name) {
 			continue
 		}
-		if ex.Retries[i] < r.maxAttempts() {
-			wake := host.Now().Add(r.delay(ex.Retries[i]))
-			ex.Retries[i]++
-			retries := ex.Retries
+		if retries[i] < r.maxAttempts() {
+			wake := host.Now().Add(r.delay(retries[i]))
+			retries[i]++
 			ex.enter(ex.State, ex.Data)
 			ex.Retries, ex.WakeAt = retries, wake
 			return
@@ -282,13 +309,19 @@ func (s *State) failed(ex *Execution, failure *TaskError, host Host) {
 	ex.end(Failed, failure.Name, failure.Cause, host.Now())
 }
 
-func (s *State) choose(data any) string {
+// choose returns the state that a Choice goes on to. A variable that does not
+// exist is an error, one that is no string only a branch not taken.
+func (s *State) choose(data any) (string, error) {
 	for _, b := range s.Choices {
-		if v, err := lookup(data, b.Variable); err == nil && v == any(b.StringEquals) {
-			return b.Next
+		v, err := lookup(data, b.Variable)
+		if err != nil {
+			return "", err
+		}
+		if text, ok := v.(string); ok && text == b.StringEquals {
+			return b.Next, nil
 		}
 	}
-	return s.Default
+	return s.Default, nil
 }
 
 func (r Retrier) maxAttempts() int {
@@ -308,7 +341,7 @@ func (r Retrier) delay(n int) time.Duration {
 		rate = 2
 	}
 	seconds := interval * math.Pow(rate, float64(n))
-	if r.MaxDelaySeconds > 0 {
+	if seconds = min(seconds, maxSeconds); r.MaxDelaySeconds > 0 {
 		seconds = min(seconds, r.MaxDelaySeconds)
 	}
 	if r.JitterStrategy == "FULL" {
@@ -317,17 +350,20 @@ func (r Retrier) delay(n int) time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// matches tells whether a list of error names covers one. States.ALL covers
-// everything but the two that Amazon excepts; States.TaskFailed everything but
-// States.Timeout.
+// matches tells whether a list of error names covers one. Nothing covers
+// States.Runtime; only its own name covers States.DataLimitExceeded. Else
+// States.ALL covers everything, States.TaskFailed all but States.Timeout.
 func matches(names []string, name string) bool {
-	if slices.Contains(names, name) {
-		return true
-	}
-	if name == "States.DataLimitExceeded" || name == "States.Runtime" {
+	switch {
+	case name == "States.Runtime":
 		return false
+	case slices.Contains(names, name):
+		return true
+	case name == "States.DataLimitExceeded":
+		return false
+	default:
+		return slices.Contains(names, "States.ALL") || (slices.Contains(names, "States.TaskFailed") && name != "States.Timeout")
 	}
-	return slices.Contains(names, "States.ALL") || (slices.Contains(names, "States.TaskFailed") && name != "States.Timeout")
 }
 
 func (ex *Execution) enter(state string, data any) {

@@ -1,14 +1,18 @@
 // Package stepfunctions is the part of AWS Step Functions that Outpost calls:
 // StartExecution, DescribeExecution, SendTaskSuccess and SendTaskFailure, over
 // one state machine. Executions are files, so they outlive a crash: what was
-// running goes on when the service is opened again.
+// running goes on when the service is opened again, where it was. A token and
+// its timeout stay, a Wait keeps its end; only a function that was being
+// invoked is invoked once more, since whether it ran cannot be known.
 package stepfunctions
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +23,12 @@ import (
 	"outpost/infra/local/durable"
 	"outpost/shared/clock"
 )
+
+// retention is for how long an execution that has closed is known, as on AWS.
+const retention = 90 * 24 * time.Hour
+
+// names are those that an execution may have.
+var names = regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}$`)
 
 // Invoker calls a Lambda function by name.
 type Invoker interface {
@@ -50,6 +60,7 @@ type execution struct {
 	mu       sync.Mutex
 	ex       *asl.Execution
 	saved    asl.Execution // what DescribeExecution sees
+	over     string        // a token that is not answered any more, though saved
 	answered chan struct{} // closed and replaced by each answer
 }
 
@@ -62,6 +73,9 @@ func Open(ctx context.Context, arn string, m *asl.Machine, dir string, c clock.C
 		ex := &asl.Execution{}
 		if err := durable.Read(path, ex); err != nil {
 			return err
+		}
+		if ex.Status != asl.Running && c.Now().Sub(ex.StoppedAt) > retention {
+			return os.Remove(path)
 		}
 		e := s.host(ex)
 		if ex.Status == asl.Running {
@@ -79,7 +93,8 @@ func Open(ctx context.Context, arn string, m *asl.Machine, dir string, c clock.C
 // to Open must have ended.
 func (s *Service) Close() { s.running.Wait() }
 
-// Transitions returns how many state transitions there were since Open.
+// Transitions returns how many states were entered since Open, retries
+// included.
 func (s *Service) Transitions() int64 { return s.transitions.Load() }
 
 // Handler serves the AWS JSON protocol.
@@ -102,25 +117,29 @@ func (s *Service) startExecution(_ context.Context, in startInput) (startOutput,
 	if in.StateMachineArn != s.arn {
 		return startOutput{}, awsjson.Errorf("StateMachineDoesNotExist", "no state machine %s", in.StateMachineArn)
 	}
-	if in.Name == "" || len(in.Name) > 80 || strings.ContainsAny(in.Name, "/\\ ") {
+	if !names.MatchString(in.Name) {
 		return startOutput{}, awsjson.Errorf("InvalidName", "%q is no name of an execution", in.Name)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.executions[in.Name]; old != nil {
 		ex := old.view()
-		if ex.Status == asl.Running && string(ex.Input) == in.Input {
+		if ex.Status == asl.Running && ex.Input == in.Input {
 			return s.started(ex), nil
 		}
 		return startOutput{}, awsjson.Errorf("ExecutionAlreadyExists", "execution %s exists", in.Name)
 	}
-	ex, err := s.machine.Start(in.Name, json.RawMessage(in.Input), s.clock.Now())
+	if len(in.Input) > asl.MaxData {
+		return startOutput{}, awsjson.Errorf("ValidationException", "the input is larger than 256 KiB")
+	}
+	ex, err := s.machine.Start(in.Name, in.Input, s.clock.Now())
 	if err != nil {
 		return startOutput{}, awsjson.Errorf("InvalidExecutionInput", "%v", err)
 	}
 	if err := durable.Write(s.path(in.Name), ex); err != nil {
 		return startOutput{}, err
 	}
+	s.transitions.Add(int64(ex.Transitions))
 	out := s.started(*ex) // from here on the execution is its own goroutine's
 	s.run(s.host(ex))
 	return out, nil
@@ -139,6 +158,7 @@ type describeOutput struct {
 	StartDate       float64  `json:"startDate"`
 	StopDate        *float64 `json:"stopDate,omitempty"`
 	Input           string   `json:"input"`
+	Output          string   `json:"output,omitempty"`
 	Error           string   `json:"error,omitempty"`
 	Cause           string   `json:"cause,omitempty"`
 }
@@ -153,10 +173,17 @@ func (s *Service) describeExecution(_ context.Context, in describeInput) (descri
 	}
 	ex := e.view()
 	out := describeOutput{ExecutionArn: in.ExecutionArn, StateMachineArn: s.arn, Name: name, Status: string(ex.Status),
-		StartDate: seconds(ex.StartedAt), Input: string(ex.Input), Error: ex.Error, Cause: ex.Cause}
+		StartDate: seconds(ex.StartedAt), Input: ex.Input, Error: ex.Error, Cause: ex.Cause}
 	if !ex.StoppedAt.IsZero() {
 		stop := seconds(ex.StoppedAt)
 		out.StopDate = &stop
+	}
+	if ex.Status == asl.Succeeded {
+		body, err := json.Marshal(ex.Data)
+		if err != nil {
+			return describeOutput{}, err
+		}
+		out.Output = string(body)
 	}
 	return out, nil
 }
@@ -166,8 +193,8 @@ type failureInput struct{ TaskToken, Error, Cause string }
 type empty struct{}
 
 func (s *Service) sendTaskSuccess(_ context.Context, in successInput) (empty, error) {
-	if !json.Valid([]byte(in.Output)) {
-		return empty{}, awsjson.Errorf("InvalidOutput", "the output is not JSON")
+	if !json.Valid([]byte(in.Output)) || len(in.Output) > asl.MaxData {
+		return empty{}, awsjson.Errorf("InvalidOutput", "the output is not JSON of at most 256 KiB")
 	}
 	return empty{}, s.answer(in.TaskToken, asl.Answer{Output: json.RawMessage(in.Output)})
 }
@@ -191,14 +218,15 @@ func (s *Service) answer(token string, a asl.Answer) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.saved.Token != token || e.saved.Answer != nil || e.saved.Status != asl.Running {
+	if e.saved.Token != token || e.over == token || e.saved.Answer != nil || e.saved.Status != asl.Running {
 		return awsjson.Errorf("TaskTimedOut", "nobody waits for this token any more")
 	}
-	e.saved.Answer = &a
-	if err := durable.Write(s.path(e.saved.Name), e.saved); err != nil {
-		e.saved.Answer = nil
+	next := e.saved
+	next.Answer = &a
+	if err := durable.Write(s.path(next.Name), next); err != nil {
 		return err
 	}
+	e.saved = next
 	close(e.answered)
 	e.answered = make(chan struct{})
 	return nil
@@ -210,10 +238,17 @@ func (s *Service) host(ex *asl.Execution) *execution {
 	return e
 }
 
-// run drives an execution; s.mu is held or the service is being opened.
+// run drives an execution; s.mu is held or the service is being opened. While
+// its file cannot be written, as on a full disk, it stands still.
 func (s *Service) run(e *execution) {
 	s.running.Go(func() {
-		_ = s.machine.Run(s.ctx, e.ex, e) // it ends with the context; a file that cannot be written stops it until the next Open
+		for s.machine.Run(s.ctx, e.ex, e) != nil {
+			select {
+			case <-s.clock.After(time.Second):
+			case <-s.ctx.Done():
+				return
+			}
+		}
 	})
 }
 
@@ -239,7 +274,9 @@ func (e *execution) Save(ex *asl.Execution) error {
 		ex.Answer = old.Answer // it may have come in between
 	}
 	err := durable.Write(e.service.path(ex.Name), ex)
-	e.saved = *ex
+	if err == nil {
+		e.saved = *ex
+	}
 	e.mu.Unlock()
 	if err != nil {
 		return err
@@ -257,22 +294,25 @@ func (e *execution) Save(ex *asl.Execution) error {
 }
 
 // Await waits for the answer to the execution's token.
-func (e *execution) Await(ctx context.Context, _ *asl.Execution, deadline time.Time) (*asl.Answer, error) {
+func (e *execution) Await(ctx context.Context, ex *asl.Execution, deadline time.Time) (*asl.Answer, error) {
 	var timeout <-chan time.Time
 	if !deadline.IsZero() {
 		timeout = e.After(deadline.Sub(e.Now()))
 	}
-	for {
+	for late := false; ; {
 		e.mu.Lock()
 		a, answered := e.saved.Answer, e.answered
+		if late {
+			e.over = ex.Token // under the lock, so that no answer is accepted and then lost
+		}
 		e.mu.Unlock()
-		if a != nil {
+		if a != nil || late {
 			return a, nil
 		}
 		select {
 		case <-answered:
 		case <-timeout:
-			return nil, nil
+			late = true
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
