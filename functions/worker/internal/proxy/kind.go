@@ -21,7 +21,7 @@ var kinds = map[string]kind{
 	"anthropic": anthropic,
 	"gemini":    gemini,
 	"openai":    openAI,
-	"xai":       xai,
+	"xai":       openAI,
 	"deepseek":  openAI,
 }
 
@@ -50,15 +50,6 @@ var openAI = kind{
 	problem: func(status int, text string) []byte {
 		return encode(map[string]any{"error": map[string]any{"type": errorType(status), "message": text, "code": nil}})
 	},
-}
-
-// xai is asked as openAI is. Its CLI counts as signed in only after it has read
-// what its key may do, which tells the key itself in redacted form.
-var xai = kind{
-	asks:      openAI.asks,
-	reads:     regexp.MustCompile(`^/v1/(models(/[A-Za-z0-9._:-]+)?|api-key)$`),
-	authorize: openAI.authorize,
-	problem:   openAI.problem,
 }
 
 func errorType(status int) string {
