@@ -214,3 +214,13 @@ func waitFor(t *testing.T, what string, met func() bool) {
 		}
 	}
 }
+
+// shell runs a script in a folder; it must succeed.
+func (w *world) shell(dir, script string) {
+	w.t.Helper()
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		w.t.Errorf("%s: %v\n%s", script, err, out)
+	}
+}

@@ -17,7 +17,11 @@ type WorkTree struct {
 	Dir    string // the files, with a .git that is theirs
 	Index  string // the worker's own index of the files
 	Commit string // that HEAD is at
-	made   os.FileInfo
+	// Untouched is the tree that git sees in the files before anybody has touched
+	// them. It differs from the commit's where that stores line ends which its own
+	// attributes would not.
+	Untouched string
+	made      os.FileInfo
 }
 
 // WorkTree writes a work tree into dir, which must not exist: HEAD is at commit
@@ -50,7 +54,16 @@ func (r *Repository) WorkTree(ctx context.Context, commit, content, dir string) 
 		return nil, fmt.Errorf("make a work tree: %w", err)
 	}
 	w.made = made
-	return w, nil
+	w.Untouched, err = r.Snapshot(ctx, w)
+	return w, err
+}
+
+// Snapshot stores the files as a tree of the repository and returns that.
+func (r *Repository) Snapshot(ctx context.Context, w *WorkTree) (string, error) {
+	if _, err := r.Run(ctx, git.Call{Index: w.Index, Tree: w.Dir, Args: []string{"add", "--all", "."}}); err != nil {
+		return "", err
+	}
+	return r.Run(ctx, git.Call{Index: w.Index, Args: []string{"write-tree"}})
 }
 
 // Same tells whether Dir is still the folder that was made: an agent could

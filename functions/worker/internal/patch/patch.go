@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"outpost/functions/worker/internal/checkout"
 	"outpost/functions/worker/internal/git"
@@ -145,10 +146,47 @@ func (m *Maker) weigh(ctx context.Context, w *checkout.WorkTree) error {
 
 // snapshot stores the files as a tree and returns that.
 func (m *Maker) snapshot(ctx context.Context, w *checkout.WorkTree) (string, error) {
-	if _, err := m.Repo.Run(ctx, git.Call{Index: w.Index, Tree: w.Dir, Args: []string{"add", "--all", "."}}); err != nil {
+	tree, err := m.Repo.Snapshot(ctx, w)
+	if err != nil {
 		return "", readable(err)
 	}
-	return m.Repo.Run(ctx, git.Call{Index: w.Index, Args: []string{"write-tree"}})
+	original, err := m.Repo.Run(ctx, git.Call{Args: []string{"rev-parse", w.Commit + "^{tree}"}})
+	if err != nil || original == w.Untouched {
+		return tree, err
+	}
+	return m.transplant(ctx, w, tree)
+}
+
+// transplant puts what the agent changed, and nothing else, onto the commit:
+// git sees other contents in some files that nobody touched.
+func (m *Maker) transplant(ctx context.Context, w *checkout.WorkTree, tree string) (string, error) {
+	var entries strings.Builder
+	var change []string
+	each := func(field string) error {
+		if change == nil { // else a path, which may look like anything
+			if change = strings.Fields(field); len(change) != 5 { // :mode mode object object status
+				return fmt.Errorf("git told an unknown change %q", field)
+			}
+			return nil
+		}
+		fmt.Fprintf(&entries, "%s %s\t%s\x00", change[1], change[3], field)
+		change = nil
+		return nil
+	}
+	if _, err := m.Repo.Run(ctx, git.Call{Stdout: &fields{each: each},
+		Args: []string{"diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", w.Untouched, tree}}); err != nil {
+		return "", err
+	}
+	index := w.Index + ".transplanted"
+	defer os.Remove(index)
+	if _, err := m.Repo.Run(ctx, git.Call{Index: index, Args: []string{"read-tree", w.Commit}}); err != nil {
+		return "", err
+	}
+	if _, err := m.Repo.Run(ctx, git.Call{Index: index, Args: []string{"update-index", "-z", "--index-info"},
+		Stdin: strings.NewReader(entries.String())}); err != nil {
+		return "", err
+	}
+	return m.Repo.Run(ctx, git.Call{Index: index, Args: []string{"write-tree"}})
 }
 
 // readable calls git's complaints about the agent's files by their reason.
