@@ -57,11 +57,15 @@ func (a *attempt) agent(ctx context.Context, tree *checkout.WorkTree) error {
 		_, _ = fmt.Fprintf(log, "%s %s: %s\n", a.Clock.Now().Format(time.RFC3339), e.Kind, e.Text) // told by its Close
 		a.events.Emit(e.Kind, e.Text)
 	})
+	reader.Dir = tree.Dir
 	exit, err := sandbox.Run(ctx, sandbox.Command{
 		Args: command.Args, Dir: command.Dir, Env: command.Env, Stdin: strings.NewReader(command.Stdin),
 		Stdout: io.MultiWriter(transcript, reader.Stdout()), Stderr: reader.Stderr(), Grace: agentGrace,
 	})
 	_ = gate.Close() // so that answers under way are counted
+	if err := command.CleanUp(); err != nil {
+		return err
+	}
 	summary := reader.Summary(exit.Code)
 	a.account(gate, summary)
 	a.facts.Provider = gate.LastFailure()

@@ -206,3 +206,13 @@ func TestAnExpiredTokenEndsTheWorker(t *testing.T) {
 		t.Errorf("exit %d, result %v", w.exit, r)
 	}
 }
+
+func TestASuccessWhosePatchCannotBeStoredIsNone(t *testing.T) {
+	w := newWorld(t)
+	w.api.refuse["put"] = ""
+	r := w.run("echo x > new")
+	w.ended(r, task.Failed, task.ReasonWorkerFailed)
+	if len(r.Artifacts) > 0 || r.Patch != (task.PatchStat{}) {
+		t.Errorf("artifacts %v, patch %+v", r.Artifacts, r.Patch)
+	}
+}

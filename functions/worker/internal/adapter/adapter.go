@@ -50,7 +50,7 @@ type Command struct {
 	Stdin string   // may be empty; stdin must end after it
 	Files []File
 	// Leaves names what the CLI leaves at the checkout's root that is no work of
-	// the agent's: not a part of the patch.
+	// the agent's; see CleanUp.
 	Leaves []string
 }
 
@@ -139,6 +139,25 @@ func (c Command) WriteFiles() error {
 		}
 		if err := os.WriteFile(f.Path, []byte(f.Text), 0o600); err != nil {
 			return fmt.Errorf("write an agent's settings: %w", err)
+		}
+	}
+	return nil
+}
+
+// CleanUp removes what the CLI left in the checkout, once it has ended, so that
+// it does not become a part of the patch. It follows no link out of there.
+func (c Command) CleanUp() error {
+	if len(c.Leaves) == 0 {
+		return nil
+	}
+	root, err := os.OpenRoot(c.Dir)
+	if err != nil {
+		return fmt.Errorf("clean up after an agent: %w", err)
+	}
+	defer root.Close()
+	for _, name := range c.Leaves {
+		if err := root.RemoveAll(name); err != nil {
+			return fmt.Errorf("clean up after an agent: %w", err)
 		}
 	}
 	return nil

@@ -106,6 +106,34 @@ func TestFilesAreForTheirOwnerAlone(t *testing.T) {
 	}
 }
 
+func TestCleanUpRemovesOnlyWhatTheCLILeft(t *testing.T) {
+	s, outside := plain("aider"), t.TempDir()
+	s.WorkDir = t.TempDir()
+	c, err := adapter.New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CleanUp(); err != nil {
+		t.Errorf("with nothing to remove: %v", err)
+	}
+	write(t, filepath.Join(outside, "kept"), "")
+	write(t, filepath.Join(s.WorkDir, "work"), "")
+	if err := os.Symlink(outside, filepath.Join(s.WorkDir, c.Leaves[0])); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CleanUp(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(filepath.Join(s.WorkDir, c.Leaves[0])); err == nil {
+		t.Error("it is still there")
+	}
+	for _, path := range []string{filepath.Join(outside, "kept"), filepath.Join(s.WorkDir, "work")} {
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("%s is gone", filepath.Base(path))
+		}
+	}
+}
+
 func TestAiderAsksTheProviderOfItsModel(t *testing.T) {
 	s := plain("aider")
 	s.Model = "deepseek-chat"

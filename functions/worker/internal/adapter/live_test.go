@@ -113,6 +113,9 @@ func (s *session) run(t *testing.T, limit time.Duration) result {
 		t.Fatalf("%v\n%s", err, stderr.String())
 	}
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it left behind
+	if err := c.CleanUp(); err != nil {
+		t.Error(err)
+	}
 	r.exit = cmd.ProcessState.ExitCode()
 	r.Summary, r.stdout, r.stderr = reader.Summary(r.exit), stdout.String(), stderr.String()
 	if ctx.Err() != nil {

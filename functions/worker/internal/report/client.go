@@ -28,6 +28,9 @@ type Client struct {
 	Token string // bearer: the ticket for Claim, then the run token
 }
 
+// callPut is the one call that goes to the store and not to the API.
+const callPut = "put"
+
 // Limits of a call.
 const (
 	callTimeout = 35 * time.Second // of one try; the API's own limit is 29 s
@@ -60,7 +63,7 @@ func Refused(err error) (code string, refused bool) {
 // more: its attempt is another's, or its token has expired.
 func Lost(err error) bool {
 	var r *Refusal
-	return errors.As(err, &r) && (r.Status == http.StatusConflict || r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden)
+	return errors.As(err, &r) && r.Call != callPut && (r.Status == http.StatusConflict || r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden)
 }
 
 // Claim claims the attempt with a nonce, which must be the same in every try.

@@ -52,17 +52,17 @@ func (c *Client) Upload(ctx context.Context, artifacts []task.Artifact, paths ma
 
 // put stores one file.
 func (c *Client) put(ctx context.Context, to runner.Upload, path string, size int64) error {
-	return c.persist(ctx, "put", func() error {
+	return c.persist(ctx, callPut, func() error {
 		ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
 		defer cancel()
 		file, err := os.Open(path)
 		if err != nil {
-			return &Refusal{Call: "put", Code: "unreadable"}
+			return &Refusal{Call: callPut, Code: "unreadable"}
 		}
 		defer file.Close()
 		req, err := http.NewRequestWithContext(ctx, http.MethodPut, to.URL, file)
 		if err != nil {
-			return &Refusal{Call: "put", Code: "bad_url"}
+			return &Refusal{Call: callPut, Code: "bad_url"}
 		}
 		req.ContentLength = size
 		for name, value := range to.Headers {
@@ -80,6 +80,6 @@ func (c *Client) put(ctx context.Context, to runner.Upload, path string, size in
 		case again(resp.StatusCode):
 			return fmt.Errorf("the store answered %d", resp.StatusCode)
 		}
-		return &Refusal{Call: "put", Status: resp.StatusCode}
+		return &Refusal{Call: callPut, Status: resp.StatusCode}
 	})
 }
