@@ -3,11 +3,15 @@
 // PID namespace of its own, so its whole tree ends with it and with Outpost.
 // What is known of tasks is kept in files: after a crash of Outpost its tasks
 // count as stopped, and their events are delivered.
+//
+// Where the kernel refuses namespaces, as some distributions do to all but
+// root, a task is a process group, and what left the group is found by the
+// scratch folder in its environment. A process that hides that, too, outlives
+// its task.
 package ecs
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -21,8 +25,9 @@ import (
 	"outpost/shared/clock"
 )
 
-// maxOverrides bounds a RunTask call's overrides, in characters, as Amazon does.
-const maxOverrides = 8192
+// remembered is for how long a task is known after its end, and its client
+// token and log kept.
+const remembered = 24 * time.Hour
 
 // Definition is a task definition: the program that a family runs.
 type Definition struct {
@@ -56,11 +61,13 @@ type Service struct {
 	tasks   map[string]*task // by ARN
 	byToken map[string]*task // by client token
 	doubles int
+	weaker  sync.Once // tells of the weaker isolation
 }
 
 // record is what is kept of a task.
 type record struct {
 	ARN, Family, Group, StartedBy, ClientToken string
+	Request                                    string // its digest: a client token stands for one request
 	Environment                                map[string]string
 	CreatedAt, StoppedAt                       time.Time
 	LastStatus, StopCode, StoppedReason        string
@@ -70,7 +77,8 @@ type record struct {
 
 type task struct {
 	record
-	stopReason string        // why StopTask was called
+	stopping   bool          // StopTask was called
+	stopReason string        // why
 	stop       chan struct{} // closed by StopTask
 	stopOnce   sync.Once
 	process    *os.Process // while it runs
@@ -80,7 +88,8 @@ type task struct {
 // task; Close waits for that.
 func Open(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{Options: o, ctx: ctx, tasks: map[string]*task{}, byToken: map[string]*task{}}
-	if err := errors.Join(os.RemoveAll(s.scratch()), os.MkdirAll(s.scratch(), 0o700)); err != nil {
+	killStrays(s.scratch())
+	if err := errors.Join(remove(s.scratch()), os.MkdirAll(s.scratch(), 0o700)); err != nil {
 		return nil, fmt.Errorf("ecs: clear the scratch folder: %w", err)
 	}
 	err := durable.ReadAll(s.Dir, func(path string) error {
@@ -96,7 +105,22 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 		}
 		return nil
 	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget()
 	return s, err
+}
+
+// forget drops the tasks that ended long ago; s.mu is held.
+func (s *Service) forget() {
+	for arn, t := range s.tasks {
+		if t.Delivered && s.Clock.Now().Sub(t.StoppedAt) > remembered {
+			delete(s.tasks, arn)
+			delete(s.byToken, t.ClientToken)
+			_ = os.Remove(s.file(t, ".log"))
+			_ = os.Remove(s.file(t, ".json")) // else it is forgotten by the next Open
+		}
+	}
 }
 
 // Close waits for every task to have ended.
@@ -111,73 +135,20 @@ func (s *Service) Handler() awsjson.Service {
 	}}
 }
 
-type pair struct{ Name, Value string }
-type override struct {
-	Name        string
-	Environment []pair
-}
-type runTaskInput struct {
-	Cluster, TaskDefinition, ClientToken, Group, StartedBy string
-	Overrides                                              struct{ ContainerOverrides []override }
-}
 type failure struct {
 	Arn    string `json:"arn,omitempty"`
 	Reason string `json:"reason"`
 }
-type runTaskOutput struct {
+type tasksOutput struct {
 	Tasks    []view    `json:"tasks"`
 	Failures []failure `json:"failures"`
 }
 
-func (s *Service) runTask(_ context.Context, in runTaskInput) (runTaskOutput, error) {
-	out := runTaskOutput{Tasks: []view{}, Failures: []failure{}}
-	if in.Cluster != s.Cluster {
-		return out, awsjson.Errorf("ClusterNotFoundException", "no cluster %s", in.Cluster)
+func (s *Service) checkCluster(arn string) error {
+	if arn != s.Cluster {
+		return awsjson.Errorf("ClusterNotFoundException", "no cluster %s", arn)
 	}
-	def, ok := s.Families[in.TaskDefinition]
-	if !ok {
-		return out, awsjson.Errorf("ClientException", "no task definition %s", in.TaskDefinition)
-	}
-	env, size := map[string]string{}, 0
-	for _, c := range in.Overrides.ContainerOverrides {
-		for _, p := range c.Environment {
-			env[p.Name] = p.Value
-			size += len(p.Name) + len(p.Value)
-		}
-	}
-	if size > maxOverrides {
-		return out, awsjson.Errorf("InvalidParameterException", "the overrides are longer than %d characters", maxOverrides)
-	}
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.byToken[in.ClientToken]; t != nil && in.ClientToken != "" {
-		out.Tasks = append(out.Tasks, t.view())
-		return out, nil
-	}
-	if s.Refuse != nil {
-		if reason := s.Refuse(in.TaskDefinition); reason != "" {
-			out.Failures = append(out.Failures, failure{Reason: reason})
-			return out, nil
-		}
-	}
-	for _, other := range s.tasks {
-		if other.StartedBy == in.StartedBy && other.LastStatus != "STOPPED" {
-			s.doubles++
-		}
-	}
-	t := newTask(record{
-		ARN:    strings.Replace(s.Cluster, ":cluster/", ":task/", 1) + "/" + strings.ToLower(rand.Text()),
-		Family: in.TaskDefinition, Group: in.Group, StartedBy: in.StartedBy, ClientToken: in.ClientToken,
-		Environment: env, CreatedAt: s.Clock.Now(), LastStatus: "RUNNING",
-	})
-	if err := s.save(t); err != nil {
-		return out, err
-	}
-	s.tasks[t.ARN], s.byToken[t.ClientToken] = t, t
-	s.work.Go(func() { s.run(t, def) })
-	out.Tasks = append(out.Tasks, t.view())
-	return out, nil
+	return nil
 }
 
 type stopTaskInput struct{ Cluster, Task, Reason string }
@@ -186,6 +157,9 @@ type stopTaskOutput struct {
 }
 
 func (s *Service) stopTask(_ context.Context, in stopTaskInput) (stopTaskOutput, error) {
+	if err := s.checkCluster(in.Cluster); err != nil {
+		return stopTaskOutput{}, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tasks[in.Task]
@@ -193,7 +167,7 @@ func (s *Service) stopTask(_ context.Context, in stopTaskInput) (stopTaskOutput,
 		return stopTaskOutput{}, awsjson.Errorf("InvalidParameterException", "The referenced task was not found.")
 	}
 	t.stopOnce.Do(func() {
-		t.stopReason = in.Reason
+		t.stopReason, t.stopping = in.Reason, true
 		close(t.stop)
 	})
 	return stopTaskOutput{t.view()}, nil
@@ -204,8 +178,11 @@ type describeTasksInput struct {
 	Tasks   []string
 }
 
-func (s *Service) describeTasks(_ context.Context, in describeTasksInput) (runTaskOutput, error) {
-	out := runTaskOutput{Tasks: []view{}, Failures: []failure{}}
+func (s *Service) describeTasks(_ context.Context, in describeTasksInput) (tasksOutput, error) {
+	out := tasksOutput{Tasks: []view{}, Failures: []failure{}}
+	if err := s.checkCluster(in.Cluster); err != nil {
+		return out, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, arn := range in.Tasks {
@@ -251,8 +228,10 @@ func (s *Service) Kill(arn string) bool {
 func newTask(r record) *task { return &task{record: r, stop: make(chan struct{})} }
 
 func (s *Service) save(t *task) error {
-	return durable.Write(filepath.Join(s.Dir, t.id()+".json"), t.record)
+	return durable.Write(s.file(t, ".json"), t.record)
 }
+
+func (s *Service) file(t *task, suffix string) string { return filepath.Join(s.Dir, t.id()+suffix) }
 
 // id is the last part of the ARN.
 func (t *task) id() string { return t.ARN[strings.LastIndex(t.ARN, "/")+1:] }

@@ -2,6 +2,7 @@ package ecs_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 		signal.Ignore(syscall.SIGTERM)
 		stray := exec.Command("sh", "-c", "trap '' TERM; while :; do sleep 1; done")
 		stray.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		stray.Env = []string{"PATH=" + os.Getenv("PATH"), "MARK=" + os.Getenv("MARK")}
+		stray.Env = []string{"PATH=" + os.Getenv("PATH"), "MARK=" + os.Getenv("MARK"), "HOME=" + os.Getenv("TMPDIR") + "/home"}
 		if err := stray.Start(); err != nil {
 			panic(err)
 		}
@@ -49,22 +50,37 @@ func TestMain(m *testing.M) {
 		cmd.Env = stray.Env
 		_ = cmd.Run()
 		os.Exit(0)
+	case "loud": // says more than is kept, and leaves a folder that nobody may write to
+		line := strings.Repeat("x", 1<<16)
+		for range 2 * ecs.MaxLog >> 16 {
+			fmt.Fprint(os.Stdout, line)
+		}
+		if err := errors.Join(os.MkdirAll("cache/module", 0o700), os.WriteFile("cache/module/file", nil, 0o400), os.Chmod("cache/module", 0o500)); err != nil {
+			panic(err)
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
 
 type world struct {
 	*awsecs.Client
+	*ecs.Service
 	events chan fleet.Stopped
 	stop   func()
 }
 
 func open(t *testing.T, dir string, env ...string) *world {
 	t.Helper()
+	return openAt(t, clock.System, dir, env...)
+}
+
+func openAt(t *testing.T, at clock.Clock, dir string, env ...string) *world {
+	t.Helper()
 	w := &world{events: make(chan fleet.Stopped, 9)}
 	ctx, cancel := context.WithCancel(t.Context())
 	failures := 1
-	s, err := ecs.Open(ctx, ecs.Options{Cluster: cluster, Dir: dir, StopTimeout: 100 * time.Millisecond, Clock: clock.System, Log: t.Logf,
+	s, err := ecs.Open(ctx, ecs.Options{Cluster: cluster, Dir: dir, StopTimeout: 100 * time.Millisecond, Clock: at, Log: t.Logf,
 		Families: map[string]ecs.Definition{"worker": {Path: os.Args[0], Env: append(env, "PATH="+os.Getenv("PATH"))}},
 		Deliver: func(_ context.Context, event []byte) error {
 			if failures--; failures >= 0 {
@@ -80,17 +96,21 @@ func open(t *testing.T, dir string, env ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.stop = func() { cancel(); s.Close() }
+	w.Service, w.stop = s, func() { cancel(); s.Close() }
 	t.Cleanup(w.stop)
 	w.Client = awsecs.NewFromConfig(sdktest.Config(t, s.Handler()))
 	return w
 }
 
+func request(token string) *awsecs.RunTaskInput {
+	c, family, group, by, name, key, value := cluster, "worker", tenantID+":"+runID+":1", runID, "worker", "OVERRIDE", "yes"
+	return &awsecs.RunTaskInput{Cluster: &c, TaskDefinition: &family, ClientToken: &token, Group: &group, StartedBy: &by,
+		Overrides: &types.TaskOverride{ContainerOverrides: []types.ContainerOverride{{Name: &name, Environment: []types.KeyValuePair{{Name: &key, Value: &value}}}}}}
+}
+
 func (w *world) run(t *testing.T, token string) string {
 	t.Helper()
-	c, family, group, by, name, key, value := cluster, "worker", tenantID+":"+runID+":1", runID, "worker", "OVERRIDE", "yes"
-	out, err := w.RunTask(t.Context(), &awsecs.RunTaskInput{Cluster: &c, TaskDefinition: &family, ClientToken: &token, Group: &group, StartedBy: &by,
-		Overrides: &types.TaskOverride{ContainerOverrides: []types.ContainerOverride{{Name: &name, Environment: []types.KeyValuePair{{Name: &key, Value: &value}}}}}})
+	out, err := w.RunTask(t.Context(), request(token))
 	if err != nil || len(out.Tasks) != 1 {
 		t.Fatalf("run: %v, %+v", err, out)
 	}
@@ -149,38 +169,55 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 func TestATaskTakesItsWholeTreeWithIt(t *testing.T) {
 	t.Setenv("INHERITED", "no")
-	for _, end := range []string{"StopTask", "the end of Outpost"} {
-		mark, dir, data := fmt.Sprintf("m%d", time.Now().UnixNano()), t.TempDir(), t.TempDir()
-		ready := filepath.Join(dir, "ready")
-		w := open(t, data, "PROGRAM=stubborn", "MARK="+mark, "READY="+ready)
-		arn := w.run(t, "t2")
-		var env []byte
-		eventually(t, "the program starts", func() bool { env, _ = os.ReadFile(ready); return len(env) > 0 })
-		if strings.Contains(string(env), "INHERITED") || !strings.Contains(string(env), "OVERRIDE=yes") {
-			t.Errorf("the environment is %s", env)
+	for _, kernel := range []string{"that has namespaces", "that refuses them"} {
+		for _, end := range []string{"StopTask", "kill -9", "the end of Outpost"} {
+			t.Run(end+" on a kernel "+kernel, func(t *testing.T) {
+				if kernel == "that refuses them" {
+					ecs.RefuseNamespaces(t)
+				}
+				wholeTree(t, end)
+			})
 		}
-		if n := len(marked(t, mark)); n < 2 {
-			t.Fatalf("%d processes run", n)
-		}
-		if end == "StopTask" {
-			c, reason := cluster, "because"
-			if _, err := w.StopTask(t.Context(), &awsecs.StopTaskInput{Cluster: &c, Task: &arn, Reason: &reason}); err != nil {
-				t.Fatal(err)
-			}
-			if e := <-w.events; e.ExitCode != 137 || !strings.Contains(e.Reason, "because") {
-				t.Errorf("event: %+v", e)
-			}
-		} else {
-			w.stop()
-			w = open(t, data, "PROGRAM=exit")
-			if e := <-w.events; e.ExitCode != 137 {
-				t.Errorf("event after the restart: %+v", e)
-			}
-			if got := w.status(t, arn); *got.LastStatus != "STOPPED" {
-				t.Errorf("after the restart the task is %s", *got.LastStatus)
-			}
-		}
-		eventually(t, "nothing is left after "+end, func() bool { return len(marked(t, mark)) == 0 })
-		w.stop()
 	}
+}
+
+func wholeTree(t *testing.T, end string) {
+	mark, dir, data := fmt.Sprintf("m%d", time.Now().UnixNano()), t.TempDir(), t.TempDir()
+	ready := filepath.Join(dir, "ready")
+	w := open(t, data, "PROGRAM=stubborn", "MARK="+mark, "READY="+ready)
+	arn := w.run(t, "t2")
+	var env []byte
+	eventually(t, "the program starts", func() bool { env, _ = os.ReadFile(ready); return len(env) > 0 })
+	if strings.Contains(string(env), "INHERITED") || !strings.Contains(string(env), "OVERRIDE=yes") {
+		t.Errorf("the environment is %s", env)
+	}
+	eventually(t, "the program's children run", func() bool { return len(marked(t, mark)) >= 3 })
+	switch end {
+	case "StopTask":
+		c, reason := cluster, "because"
+		out, err := w.StopTask(t.Context(), &awsecs.StopTaskInput{Cluster: &c, Task: &arn, Reason: &reason})
+		if err != nil || *out.Task.LastStatus != "RUNNING" || *out.Task.DesiredStatus != "STOPPED" {
+			t.Fatalf("%v, %+v", err, out)
+		}
+		if e := <-w.events; e.ExitCode != 137 || !strings.Contains(e.Reason, "because") {
+			t.Errorf("event: %+v", e)
+		}
+	case "kill -9":
+		if !w.Kill(arn) {
+			t.Fatal("there was nothing to kill")
+		}
+		if e := <-w.events; e.ExitCode != 137 {
+			t.Errorf("event: %+v", e)
+		}
+	default:
+		w.stop()
+		w = open(t, data, "PROGRAM=exit")
+		if e := <-w.events; e.ExitCode != 137 {
+			t.Errorf("event after the restart: %+v", e)
+		}
+		if got := w.status(t, arn); *got.LastStatus != "STOPPED" {
+			t.Errorf("after the restart the task is %s", *got.LastStatus)
+		}
+	}
+	eventually(t, "nothing is left after "+end, func() bool { return len(marked(t, mark)) == 0 })
 }

@@ -7,12 +7,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"outpost/infra/local/child"
 )
 
-// maxLog bounds what is kept of a task's output, in bytes.
-const maxLog = 4 << 20
+// MaxLog bounds what is kept of a task's output, in bytes.
+const MaxLog = 4 << 20
 
 // run is the life of a task: a process, until it exits, StopTask ends it or
 // Outpost stops.
@@ -22,22 +23,24 @@ func (s *Service) run(t *task, def Definition) {
 		s.ended(t, "TaskFailedToStart", "no scratch folder: "+err.Error(), 1)
 		return
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = remove(scratch) }() // else by the next Open
 	cmd := exec.Command(def.Path, def.Args...)
 	cmd.Dir = scratch
 	cmd.Env = append([]string{"TMPDIR=" + scratch}, def.Env...)
 	for k, v := range t.Environment {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}
-	logs, err := os.OpenFile(filepath.Join(s.Dir, t.id()+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	logs, err := os.OpenFile(s.file(t, ".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.ended(t, "TaskFailedToStart", "no log file: "+err.Error(), 1)
 		return
 	}
 	defer logs.Close()
-	cmd.Stdout = &capped{w: logs, left: maxLog}
+	cmd.Stdout = &capped{w: logs, left: MaxLog}
 	cmd.Stderr = cmd.Stdout
-	if err := s.start(cmd); err != nil {
+	cmd.WaitDelay = time.Second // a stray that holds the log keeps nobody waiting
+	weak, err := s.start(cmd)
+	if err != nil {
 		s.ended(t, "TaskFailedToStart", "CannotStartContainerError: "+err.Error(), 1)
 		return
 	}
@@ -46,7 +49,14 @@ func (s *Service) run(t *task, def Definition) {
 	t.process = cmd.Process
 	s.mu.Unlock()
 	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	go func() {
+		err := cmd.Wait()
+		if weak {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what is left of the group
+			killStrays(scratch)
+		}
+		exited <- err
+	}()
 	code, reason := "EssentialContainerExited", "Essential container in task exited"
 	select {
 	case err = <-exited:
@@ -75,19 +85,27 @@ func (s *Service) run(t *task, def Definition) {
 // Open.
 func (s *Service) scratch() string { return filepath.Join(s.Dir, "scratch") }
 
-// start starts the command in a PID namespace, or without one where the kernel
-// refuses that.
-func (s *Service) start(cmd *exec.Cmd) error {
+// isolate is replaced by the test of a kernel that refuses.
+var isolate = child.Isolate
+
+// start starts the command in a PID namespace, or, where that fails, weakly: in
+// a process group.
+func (s *Service) start(cmd *exec.Cmd) (weak bool, err error) {
 	plain := *cmd
-	child.Isolate(cmd, os.Getuid(), os.Getgid())
-	err := child.Start(cmd)
-	if !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EINVAL) {
-		return err
+	isolate(cmd, os.Getuid(), os.Getgid())
+	refused := child.Start(cmd)
+	if refused == nil {
+		return false, nil
 	}
-	s.Log("ecs: this kernel refuses namespaces (%v): stray children of an agent may outlive a kill of Outpost", err)
 	plain.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	*cmd = plain
-	return child.Start(cmd)
+	if err := child.Start(cmd); err != nil {
+		return true, err
+	}
+	s.weaker.Do(func() {
+		s.Log("ecs: no PID namespaces here (%v): a process that hides from its task may outlive it", refused)
+	})
+	return true, nil
 }
 
 // exitCode is what a container reports: 128 and the signal for a killed one.
@@ -111,6 +129,6 @@ type capped struct {
 func (c *capped) Write(p []byte) (int, error) {
 	n := min(len(p), c.left)
 	c.left -= n
-	_, err := c.w.Write(p[:n])
-	return len(p), err
+	_, _ = c.w.Write(p[:n]) // a full disk must not end the task
+	return len(p), nil
 }

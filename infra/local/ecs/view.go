@@ -2,7 +2,10 @@ package ecs
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
+
+	"outpost/shared/topology"
 )
 
 // view is a task as DescribeTasks and events show it.
@@ -26,9 +29,12 @@ type container struct {
 }
 
 func (t *task) view() view {
-	v := view{TaskArn: t.ARN, TaskDefinitionArn: t.Family, Group: t.Group, StartedBy: t.StartedBy,
+	v := view{TaskArn: t.ARN, TaskDefinitionArn: definitionARN(t), Group: t.Group, StartedBy: t.StartedBy,
 		LastStatus: t.LastStatus, DesiredStatus: "RUNNING", StopCode: t.StopCode, StoppedReason: t.StoppedReason,
-		Containers: []container{{Name: "worker", LastStatus: t.LastStatus}}}
+		Containers: []container{{Name: topology.Worker.Container, LastStatus: t.LastStatus}}}
+	if t.stopping {
+		v.DesiredStatus = "STOPPED"
+	}
 	if t.LastStatus == "STOPPED" {
 		v.DesiredStatus = "STOPPED"
 		if t.StopCode != "TaskFailedToStart" {
@@ -36,6 +42,11 @@ func (t *task) view() view {
 		}
 	}
 	return v
+}
+
+func definitionARN(t *task) string {
+	account, _, _ := strings.Cut(t.ARN, ":task/")
+	return account + ":task-definition/" + t.Family + ":1"
 }
 
 // event is the "ECS Task State Change" event of EventBridge
