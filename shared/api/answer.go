@@ -3,8 +3,10 @@ package api
 import (
 	"encoding/base64"
 	"encoding/json"
+	"math"
 	"net/http"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -18,15 +20,18 @@ func render(p *problem.Problem, requestID string) Response {
 	public.RequestID = requestID
 	header := map[string]string{"Content-Type": "application/problem+json"}
 	if p.RetryAfter > 0 {
-		header["Retry-After"] = strconv.Itoa(max(1, int(p.RetryAfter.Seconds())))
+		header["Retry-After"] = seconds(p.RetryAfter)
 	}
 	if q := p.Quota; q != nil {
 		// draft-ietf-httpapi-ratelimit-headers: quota q in a window of w seconds, r left, t seconds to the reset.
 		header["RateLimit-Policy"] = `"runs-per-day";q=` + strconv.Itoa(q.Limit) + ";w=86400"
-		header["RateLimit"] = `"runs-per-day";r=` + strconv.Itoa(max(0, q.Limit-q.Used)) + ";t=" + strconv.Itoa(int(p.RetryAfter.Seconds()))
+		header["RateLimit"] = `"runs-per-day";r=` + strconv.Itoa(max(0, q.Limit-q.Used)) + ";t=" + seconds(p.RetryAfter)
 	}
 	return Response{Status: p.Status, Header: header, Body: &public}
 }
+
+// seconds rounds up: who waits that long is not too early.
+func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
 // write makes API Gateway's answer.
 func write(res Response, requestID string) events.APIGatewayV2HTTPResponse {

@@ -29,8 +29,12 @@ import (
 	"outpost/shared/topology"
 )
 
-// maxBody bounds a request's body, in bytes.
-const maxBody = 256 << 10
+// The limits of a request's body, in bytes. A worker's report may hold
+// task.MaxEventBytes of text, which JSON's escapes make up to six times longer.
+const (
+	maxBody       = 256 << 10
+	maxWorkerBody = 2 << 20
+)
 
 // Request is a request that the contract has checked.
 type Request struct {
@@ -156,7 +160,7 @@ func (ep *endpoint) identify(r *Request, e events.APIGatewayV2HTTPRequest) error
 	}
 	var err error
 	if ep.Authorizer == topology.ByRunner {
-		r.Worker, err = workerFrom(context)
+		r.Worker, err = workerFrom(context, WorkerKind(ep.Method+" "+ep.Path))
 	} else {
 		r.Caller, err = callerFrom(context)
 	}
@@ -234,8 +238,12 @@ func (ep *endpoint) body(r *Request, e events.APIGatewayV2HTTPRequest) error {
 		}
 		body = decoded
 	}
-	if len(body) > maxBody && ep.Authorizer != topology.ByRunner {
-		return problem.New(problem.BodyTooLarge, fmt.Sprintf("The body has more than %d KiB.", maxBody>>10))
+	most := maxBody
+	if ep.Authorizer == topology.ByRunner {
+		most = maxWorkerBody
+	}
+	if len(body) > most {
+		return problem.New(problem.BodyTooLarge, fmt.Sprintf("The body has more than %d KiB.", most>>10))
 	}
 	if len(body) == 0 && !ep.op.BodyRequired {
 		return nil

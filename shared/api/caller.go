@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -36,12 +37,22 @@ func callerFrom(context map[string]any) (tenant.Caller, error) {
 	return c, nil
 }
 
+// WorkerKind is the kind of token that opens a worker's route, by its route
+// key: a ticket claims, a run token does everything else. The authorizer and
+// the route both ask, since an authorizer's answer may be cached for all routes.
+func WorkerKind(routeKey string) token.Kind {
+	if routeKey == "POST /runner/v1/claim" {
+		return token.Ticket
+	}
+	return token.Run
+}
+
 // WorkerContext is the context of a worker with a ticket or a run token.
 func WorkerContext(c token.Claims) map[string]any {
 	return map[string]any{"kind": string(c.Kind), "tenant": c.Tenant, "run": c.Run, "attempt": strconv.Itoa(c.Attempt), "nonce": c.Nonce}
 }
 
-func workerFrom(context map[string]any) (token.Claims, error) {
+func workerFrom(context map[string]any, kind token.Kind) (token.Claims, error) {
 	text := func(name string) string { s, _ := context[name].(string); return s }
 	c := token.Claims{Kind: token.Kind(text("kind")), Tenant: text("tenant"), Run: text("run"), Nonce: text("nonce")}
 	var err error
@@ -50,6 +61,9 @@ func workerFrom(context map[string]any) (token.Claims, error) {
 	}
 	if _, err := id.ULID(id.Tenant, c.Tenant); err != nil || c.Run == "" {
 		return token.Claims{}, errors.New("the authorizer's context names no worker")
+	}
+	if c.Kind != kind {
+		return token.Claims{}, fmt.Errorf("the authorizer's context is of a %s token, this route takes a %s token", c.Kind, kind)
 	}
 	return c, nil
 }

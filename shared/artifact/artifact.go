@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,12 +14,16 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"outpost/shared/task"
 )
 
 // URLLife is how long a presigned URL is good for.
 const URLLife = 15 * time.Minute
+
+// ErrMissing means that nothing was uploaded under a key.
+var ErrMissing = errors.New("the artifact is missing")
 
 // Store reads and presigns artifacts of one bucket.
 type Store struct {
@@ -63,9 +68,14 @@ func (s *Store) PresignGet(ctx context.Context, key string) (url string, err err
 	return req.URL, nil
 }
 
-// Get reads an artifact of at most limit bytes.
+// Get reads an artifact of at most limit bytes. It returns ErrMissing where none
+// was uploaded.
 func (s *Store) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
 	out, err := s.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: &key})
+	var missing *types.NoSuchKey
+	if errors.As(err, &missing) {
+		return nil, ErrMissing
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read an artifact: %w", err)
 	}

@@ -53,6 +53,11 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 		caller.Entitlement = tn.Entitlement
 		res, err = h.admit(ctx, r, in, caller)
 	}
+	if errors.Is(err, table.ErrLimitsChanged) {
+		p := problem.New(problem.Busy, "The account's limits are changing; try again.").Because(err)
+		p.RetryAfter = time.Second
+		err = p
+	}
 	return res, err
 }
 

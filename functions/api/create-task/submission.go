@@ -48,6 +48,11 @@ func (in submission) task(tenantID string, limits plan.Plan, schemes []string, n
 	if err := allowedBy(limits, choices); err != nil {
 		return task.Task{}, err
 	}
+	if day := limits.RunsPerDay; day != plan.Unlimited && len(choices) > day {
+		// No wait would help: that is no quota that resets.
+		return task.Task{}, problem.New(problem.PlanLimit, fmt.Sprintf("The plan %s allows %d runs a day.", limits.Name, day),
+			problem.Field{Field: "/agents", Message: fmt.Sprintf("must be at most %d runs in the plan %s, and are %d", day, limits.Name, len(choices))})
+	}
 	timeout := time.Duration(in.TimeoutSeconds) * time.Second
 	if timeout == 0 {
 		timeout = min(task.DefaultTimeout, limits.MaxTimeout)

@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"encoding/json"
 	"html/template"
 	"net/http"
 	"slices"
 	"strings"
-
-	"gopkg.in/yaml.v3"
 
 	"outpost/shared/api"
 	"outpost/shared/contract"
@@ -101,7 +100,7 @@ func example(body map[string]any) (string, error) {
 	var all []string
 	for _, e := range examples {
 		named, _ := e.(map[string]any)
-		out, err := yaml.Marshal(named["value"])
+		out, err := json.MarshalIndent(named["value"], "", "  ")
 		if err != nil {
 			return "", err
 		}

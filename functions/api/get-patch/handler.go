@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"outpost/shared/api"
@@ -46,6 +47,9 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 		return api.Response{Status: http.StatusFound, Header: map[string]string{"Location": url}}, nil
 	}
 	patch, err := h.artifacts.Get(ctx, key, maxInline)
+	if errors.Is(err, artifact.ErrMissing) {
+		return api.Response{}, problem.New(problem.NoPatch, "The run's worker announced a patch and did not upload it.").Because(err)
+	}
 	if err != nil {
 		return api.Response{}, err
 	}

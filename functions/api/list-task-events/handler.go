@@ -27,7 +27,7 @@ type event struct {
 // handle reads each run's events behind what the cursor says was read of it, in
 // the order of runs, until the page is full.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
-	read, err := parse(r.Query["after"])
+	read, err := parse(r.Query["after"], r.Path)
 	if err != nil {
 		return api.Response{}, err
 	}
@@ -55,7 +55,7 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 		}
 		page.HasMore = page.HasMore || more
 	}
-	body, err := json.Marshal(read)
+	body, err := json.Marshal(cursor{r.Path, read})
 	if err != nil {
 		return api.Response{}, err
 	}
@@ -63,24 +63,29 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	return api.OK(page), nil
 }
 
-// parse reads a cursor: by run number, the last event read. It names no task:
-// that is in the path, and whose it is is in the caller.
-func parse(cursor string) (map[int]int64, error) {
-	read := map[int]int64{}
-	if cursor == "" {
-		return read, nil
+// cursor says, by run number, which event of a task was read last. It is not
+// signed: it names a place in a list, and whose list it is says the caller.
+type cursor struct {
+	Task string        `json:"t"`
+	Read map[int]int64 `json:"r"`
+}
+
+// parse reads a cursor of this task.
+func parse(text, taskID string) (map[int]int64, error) {
+	if text == "" {
+		return map[int]int64{}, nil
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	var c cursor
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err == nil {
-		err = json.Unmarshal(raw, &read)
+		err = json.Unmarshal(raw, &c)
 	}
-	if err != nil || read == nil || len(read) > task.MaxRuns {
+	ok := err == nil && c.Task == taskID && c.Read != nil && len(c.Read) <= task.MaxRuns
+	for n, seq := range c.Read {
+		ok = ok && n >= 1 && n <= task.MaxRuns && seq >= 0
+	}
+	if !ok {
 		return nil, api.InvalidParameter(problem.Field{Field: "after", Message: "must be a next_cursor of this list"})
 	}
-	for _, seq := range read {
-		if seq < 0 {
-			return nil, api.InvalidParameter(problem.Field{Field: "after", Message: "must be a next_cursor of this list"})
-		}
-	}
-	return read, nil
+	return c.Read, nil
 }

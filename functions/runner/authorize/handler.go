@@ -28,11 +28,7 @@ func (h handler) handle(_ context.Context, e events.APIGatewayV2CustomAuthorizer
 	if !strings.EqualFold(scheme, "Bearer") {
 		return answer{}, nil
 	}
-	kind := token.Run
-	if e.RouteKey == "POST /runner/v1/claim" {
-		kind = token.Ticket
-	}
-	claims, err := h.signer.Verify(kind, tok, h.clock.Now())
+	claims, err := h.signer.Verify(api.WorkerKind(e.RouteKey), tok, h.clock.Now())
 	if err != nil {
 		return answer{}, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"outpost/shared/agent"
@@ -116,8 +117,8 @@ func (h handler) checkout(ctx context.Context, tenantID string, tk task.Task) (r
 	if err != nil {
 		return c, err
 	}
-	if host == u.Host {
-		c.GitHost, c.GitToken = host, value
+	if strings.EqualFold(host, u.Host) {
+		c.GitHost, c.GitToken = u.Host, value
 	}
 	return c, nil
 }

@@ -32,6 +32,9 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	if (in.Result.State == task.Succeeded) != (in.Result.Reason == "") {
 		return api.Response{}, api.Invalid(problem.Field{Field: "/result/reason", Message: "must say why a run did not succeed, and nothing else"})
 	}
+	if wrong := api.CheckArtifacts("/result/artifacts", in.Result.Artifacts); len(wrong) > 0 {
+		return api.Response{}, api.Invalid(wrong...)
+	}
 	w := r.Worker
 	run, err := h.store.StoreResult(ctx, w.Tenant, w.Run, w.Attempt, w.Nonce, in.Result)
 	if err != nil {

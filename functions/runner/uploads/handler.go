@@ -29,6 +29,9 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	if err := r.Decode(&in); err != nil {
 		return api.Response{}, err
 	}
+	if wrong := api.CheckArtifacts("/artifacts", in.Artifacts); len(wrong) > 0 {
+		return api.Response{}, api.Invalid(wrong...)
+	}
 	w := r.Worker
 	run, err := h.store.Run(ctx, w.Tenant, w.Run)
 	if err != nil {

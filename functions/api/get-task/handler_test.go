@@ -1,0 +1,98 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"outpost/infra/local/engines/enginetest"
+	"outpost/shared/api"
+	"outpost/shared/api/apitest"
+	"outpost/shared/clock"
+	"outpost/shared/problem"
+	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/table"
+)
+
+func serve(t *testing.T, store *table.Table) *apitest.Route {
+	return apitest.Serve(t, "GET", "/v1/tasks/{id}", handler{store: store}.handle)
+}
+
+func newWorld(t *testing.T) *apitest.World {
+	c := clock.NewManual(settlementtest.Start)
+	return apitest.New(t, enginetest.Table(t, c), c, "pro")
+}
+
+func TestATaskIsReadWithItsRunsAndPrompt(t *testing.T) {
+	w := newWorld(t)
+	tk := w.SubmitAs(w.Caller, 2)
+	var got api.Task
+	serve(t, w.Table).As(w.Caller, apitest.Request{ID: tk.ID}).Into(t, 200, &got)
+	if got.ID != tk.ID || got.Prompt != "fix it" || len(got.Runs) != 2 || got.Runs[1].ID != tk.Runs[1].ID || got.State != "queued" || got.Queue != nil {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestThePlaceInTheQueueIsToldWhenAsked(t *testing.T) {
+	w := newWorld(t)
+	first := w.SubmitAs(w.Caller, 2)
+	w.Clock.Advance(time.Second)
+	second := w.SubmitAs(w.Caller, 1)
+	r := serve(t, w.Table)
+	position := func(id string) *int {
+		var got api.Task
+		r.As(w.Caller, apitest.Request{ID: id, Query: "include=queue"}).Into(t, 200, &got)
+		return got.Queue.Position
+	}
+	if p := position(first.ID); p == nil || *p != 1 {
+		t.Errorf("the first task is not in place 1")
+	}
+	if p := position(second.ID); p == nil || *p != 3 {
+		t.Errorf("the second task is not in place 3")
+	}
+	w.StartNext()
+	w.StartNext()
+	if p := position(first.ID); p != nil {
+		t.Errorf("nothing of the first task waits, its place is %d", *p)
+	}
+}
+
+// counting counts the calls to the table.
+type counting struct{ calls atomic.Int32 }
+
+func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.calls.Add(1)
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+func TestReadingATaskCostsTwoReads(t *testing.T) {
+	c, count := clock.NewManual(settlementtest.Start), &counting{}
+	name := enginetest.TableName(t, enginetest.Client(t, nil))
+	w := apitest.New(t, table.New(enginetest.Client(t, nil), name, c), c, "pro")
+	tk := w.SubmitAs(w.Caller, 3)
+	serve(t, table.New(enginetest.Client(t, count), name, c)).As(w.Caller, apitest.Request{ID: tk.ID}).Into(t, 200, nil)
+	if n := count.calls.Load(); n != 2 {
+		t.Errorf("it took %d calls", n)
+	}
+}
+
+func TestStrangersFindNothing(t *testing.T) {
+	w := newWorld(t)
+	serve(t, w.Table).HidesFromStrangers(w, w.SubmitAs(w.Caller, 1).ID)
+}
+
+func TestParametersThatAreRefused(t *testing.T) {
+	w := newWorld(t)
+	tk, r := w.SubmitAs(w.Caller, 1), serve(t, w.Table)
+	for _, c := range []struct{ query, field, why string }{
+		{"include=runs", "include", "no such part"},
+		{"include=queue&include=queue", "include", "given twice"},
+		{"includes=queue", "includes", "unknown"},
+		{"include=" + strings.Repeat("q", 9000), "include", "too long"},
+	} {
+		r.As(w.Caller, apitest.Request{ID: tk.ID, Query: c.query}).Refused(t, problem.InvalidParameter, c.field)
+	}
+	r.As(w.Caller, apitest.Request{ID: tk.ID, Query: "include=%zz"}).Refused(t, problem.MalformedRequest, "")
+}

@@ -1,0 +1,214 @@
+// Package apitest calls a route as API Gateway does, for tests of handlers:
+// through the same checks as in production, on a tenant of a real table. Each
+// answer is held against the contract, whatever a test looks at.
+package apitest
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"outpost/shared/api"
+	"outpost/shared/clock"
+	"outpost/shared/contract"
+	"outpost/shared/problem"
+	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/table"
+	"outpost/shared/tenant"
+	"outpost/shared/token"
+)
+
+// World is a tenant with its key, on a real table.
+type World struct {
+	*settlementtest.World
+	Caller tenant.Caller
+}
+
+// New makes a world on a table, with a tenant of that plan whose key holds every
+// scope.
+func New(t testing.TB, store *table.Table, c *clock.Manual, plan string) *World {
+	w := &World{World: settlementtest.New(t, store, c, plan)}
+	w.Caller = w.Stranger(plan)
+	w.Tenant = w.Caller.Tenant
+	return w
+}
+
+// Stranger makes another tenant on the same table.
+func (w *World) Stranger(plan string) tenant.Caller {
+	_, c := w.NewTenant(tenant.Entitlement{Plan: plan, State: tenant.Active, Version: 1})
+	c.Scopes = tenant.Scopes
+	return c
+}
+
+// Request is what a caller sends.
+type Request struct {
+	ID     string // the {id} of the path
+	Query  string // raw
+	Header map[string]string
+	Body   string
+}
+
+// Answer is what a caller gets.
+type Answer struct {
+	Status int
+	Header map[string]string
+	Body   []byte
+}
+
+// Route is one route with its handler.
+type Route struct {
+	t      testing.TB
+	key    string
+	op     *contract.Operation
+	lambda api.Lambda
+}
+
+// Serve serves one route.
+func Serve(t testing.TB, method, path string, h api.Handler) *Route {
+	t.Helper()
+	lambda, err := api.Serve(api.Route{Method: method, Path: path, Handler: h})
+	if err != nil {
+		t.Fatal(err)
+	}
+	op, err := contract.Load(method, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Route{t, method + " " + path, op, lambda}
+}
+
+// As calls the route with an API key's caller.
+func (r *Route) As(c tenant.Caller, req Request) Answer {
+	r.t.Helper()
+	context, err := api.CallerContext(c)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return r.Call(context, req)
+}
+
+// AsWorker calls the route with the claims of a ticket or a run token.
+func (r *Route) AsWorker(c token.Claims, req Request) Answer {
+	r.t.Helper()
+	return r.Call(api.WorkerContext(c), req)
+}
+
+// Call calls the route with an authorizer's context; nil for none.
+func (r *Route) Call(context map[string]any, req Request) Answer {
+	r.t.Helper()
+	return r.Event(r.event(context, req))
+}
+
+func (r *Route) event(authorizer map[string]any, req Request) events.APIGatewayV2HTTPRequest {
+	e := events.APIGatewayV2HTTPRequest{Version: "2.0", RouteKey: r.key, RawQueryString: req.Query, Headers: map[string]string{}, Body: req.Body}
+	e.RequestContext.RouteKey = r.key
+	e.RequestContext.HTTP.SourceIP = "198.51.100.7"
+	if authorizer != nil {
+		e.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{Lambda: authorizer}
+	}
+	if strings.Contains(r.key, "{id}") {
+		e.PathParameters = map[string]string{"id": req.ID}
+	}
+	if req.Body != "" {
+		e.Headers["content-type"] = "application/json"
+	}
+	for name, value := range req.Header {
+		e.Headers[strings.ToLower(name)] = value
+	}
+	return e
+}
+
+// Event sends an event as it is, and holds the answer against the contract.
+func (r *Route) Event(e events.APIGatewayV2HTTPRequest) Answer {
+	r.t.Helper()
+	out, err := r.lambda(context.Background(), e)
+	if err != nil {
+		r.t.Fatalf("%s: the function failed: %v", r.key, err)
+	}
+	a := Answer{out.StatusCode, out.Headers, []byte(out.Body)}
+	if out.IsBase64Encoded {
+		if a.Body, err = base64.StdEncoding.DecodeString(out.Body); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	if a.Header["X-Request-Id"] == "" {
+		r.t.Errorf("%s: the answer has no X-Request-Id", r.key)
+	}
+	var body any
+	if strings.Contains(a.Header["Content-Type"], "json") {
+		if err := json.Unmarshal(a.Body, &body); err != nil {
+			r.t.Fatalf("%s: %v in %s", r.key, err, a.Body)
+		}
+	}
+	if err := r.op.CheckAnswer(a.Status, a.Header["Content-Type"], body); err != nil {
+		r.t.Errorf("%v: %s", err, a.Body)
+	}
+	return a
+}
+
+// Into decodes the answer, which must have that status.
+func (a Answer) Into(t testing.TB, status int, v any) {
+	t.Helper()
+	if a.Status != status {
+		t.Fatalf("answered %d %s, want %d", a.Status, a.Body, status)
+	}
+	if v == nil {
+		return
+	}
+	if err := json.Unmarshal(a.Body, v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Refused requires a refusal with that code, and with that field where one is
+// named. It returns the problem.
+func (a Answer) Refused(t testing.TB, code problem.Code, field string) problem.Problem {
+	t.Helper()
+	var p problem.Problem
+	if err := json.Unmarshal(a.Body, &p); err != nil || p.Code != code || p.Status != a.Status {
+		t.Errorf("answered %d %s, want %s", a.Status, a.Body, code)
+		return p
+	}
+	if a.Header["Content-Type"] != "application/problem+json" || p.RequestID != a.Header["X-Request-Id"] {
+		t.Errorf("%s is no problem document of this request: %v", a.Body, a.Header)
+	}
+	for _, f := range p.Errors {
+		if f.Field == field {
+			return p
+		}
+	}
+	if field != "" {
+		t.Errorf("%s does not name %s", a.Body, field)
+	}
+	return p
+}
+
+// HidesFromStrangers asks for a thing with another tenant's key, for one that
+// nobody has, and for ids that are none. The answers must be the same 404, byte
+// for byte but for the request's own id.
+func (r *Route) HidesFromStrangers(w *World, id string) {
+	r.t.Helper()
+	unknown := id[:len(id)-3] + "Z" + id[len(id)-2:]
+	if strings.HasPrefix(id, "run_") {
+		unknown = id[:20] + "ZZZ" + id[23:]
+	}
+	first := ""
+	for _, c := range []struct{ id, why string }{
+		{unknown, "nobody has it"}, {id, "another tenant has it"}, {"", "empty"}, {"nonsense", "no id"},
+		{strings.ToLower(id), "not canonical"}, {id + "0", "too long"}, {"../" + id, "climbs"}, {"ten" + id[3:], "of another kind"},
+	} {
+		a := r.As(w.Stranger("pro"), Request{ID: c.id})
+		a.Refused(r.t, problem.NotFound, "")
+		body := strings.ReplaceAll(string(a.Body), a.Header["X-Request-Id"], "")
+		if first == "" {
+			first = body
+		}
+		if body != first {
+			r.t.Errorf("%s, %s: %s, not %s", r.key, c.why, body, first)
+		}
+	}
+}
