@@ -63,12 +63,12 @@ func (a *attempt) agent(ctx context.Context, tree *checkout.WorkTree) error {
 		Stdout: io.MultiWriter(transcript, reader.Stdout()), Stderr: reader.Stderr(), Grace: agentGrace,
 	})
 	_ = gate.Close() // so that answers under way are counted
-	if err := command.CleanUp(); err != nil {
-		return err
-	}
 	summary := reader.Summary(exit.Code)
 	a.account(gate, summary)
 	a.facts.Provider = gate.LastFailure()
+	if err := command.CleanUp(); err != nil {
+		return err
+	}
 	switch {
 	case errors.Is(err, errHopeless):
 		a.facts.AgentError = gate.Verdict()
