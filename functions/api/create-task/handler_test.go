@@ -1,0 +1,330 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"outpost/infra/local/engines/enginetest"
+	"outpost/shared/agent"
+	"outpost/shared/api"
+	"outpost/shared/api/apitest"
+	"outpost/shared/clock"
+	"outpost/shared/problem"
+	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/table"
+	"outpost/shared/task"
+	"outpost/shared/tenant"
+)
+
+// bell notes wakeups, or fails.
+type bell struct {
+	rung atomic.Int32
+	err  error
+}
+
+func (b *bell) Wake(context.Context, string) error { b.rung.Add(1); return b.err }
+
+type world struct {
+	*apitest.World
+	*apitest.Route
+	bell *bell
+}
+
+func newWorld(t *testing.T, plan string) world {
+	c := clock.NewManual(settlementtest.Start)
+	w := apitest.New(t, enginetest.Table(t, c), c, plan)
+	return on(t, w, w.Table)
+}
+
+func on(t *testing.T, w *apitest.World, store store) world {
+	b := &bell{}
+	h := handler{store: store, waker: b, clock: w.Clock, schemes: []string{"https"}}
+	return world{w, apitest.Serve(t, "POST", "/v1/tasks", h.handle), b}
+}
+
+func (w world) post(body string, header ...string) apitest.Answer {
+	r := apitest.Request{Body: body, Header: map[string]string{}}
+	for i := 0; i < len(header); i += 2 {
+		r.Header[header[i]] = header[i+1]
+	}
+	return w.As(w.Caller, r)
+}
+
+func body(fields map[string]any) string {
+	all := map[string]any{"repo": "https://example.com/acme/shop", "prompt": "Fix it.", "agents": []any{"claude"}}
+	for k, v := range fields {
+		all[k] = v
+	}
+	out, err := json.Marshal(all)
+	if err != nil {
+		panic(err)
+	}
+	return string(out)
+}
+
+func TestEveryFieldArrives(t *testing.T) {
+	w := newWorld(t, "pro")
+	var got api.Task
+	a := w.post(body(map[string]any{"ref": "main", "setup": "npm ci", "verify": "npm test", "timeout_seconds": 600, "budget_usd": 2.5,
+		"tags": []string{"cart", "ü"}, "priority": "high", "prompt": "Fix <it> & \"that\".\n",
+		"agents": []any{"claude", map[string]any{"agent": "codex", "model": "gpt-5-mini"}, "claude"}}))
+	a.Into(t, 202, &got)
+	if a.Header["Location"] != "/v1/tasks/"+got.ID {
+		t.Errorf("Location %q", a.Header["Location"])
+	}
+	kept, err := w.Task(t.Context(), w.Tenant, got.ID)
+	w.Must(err)
+	want := task.Spec{Repo: "https://example.com/acme/shop", Ref: "main", Setup: "npm ci", Verify: "npm test", Timeout: 10 * time.Minute,
+		BudgetUSD: 2.5, Tags: []string{"cart", "ü"}, Priority: task.High}
+	if !reflect.DeepEqual(kept.Spec, want) {
+		t.Errorf("kept %+v, want %+v", kept.Spec, want)
+	}
+	prompt, err := w.Prompt(t.Context(), w.Tenant, got.ID)
+	w.Must(err)
+	if prompt != "Fix <it> & \"that\".\n" {
+		t.Errorf("prompt %q", prompt)
+	}
+	if shown := api.ViewTask(kept, prompt); !reflect.DeepEqual(shown, got) {
+		t.Errorf("answered %+v, kept %+v", got, shown)
+	}
+	var runs []string
+	for _, r := range kept.Runs {
+		runs = append(runs, r.Agent+" "+r.Model)
+		if r.Timeout != want.Timeout || r.Priority != task.High {
+			t.Errorf("run %d: %+v", r.Number, r)
+		}
+	}
+	claude, _ := agent.Lookup("claude")
+	if usual := "claude " + claude.DefaultModel; !slices.Equal(runs, []string{usual, "codex gpt-5-mini", usual}) {
+		t.Errorf("runs %v", runs)
+	}
+	if w.bell.rung.Load() != 1 || w.Load().Waiting != 3 {
+		t.Errorf("woke %d times, %d wait", w.bell.rung.Load(), w.Load().Waiting)
+	}
+	trail, err := w.AuditTrail(t.Context(), w.Tenant, 5)
+	w.Must(err)
+	if len(trail) != 1 || trail[0].Action != "task.create" || trail[0].RequestID != a.Header["X-Request-Id"] || trail[0].Address != "198.51.100.7" {
+		t.Errorf("trail %+v", trail)
+	}
+}
+
+func TestAllIsEveryAgentOfThePlan(t *testing.T) {
+	for plan, want := range map[string][]string{"free": {"claude"}, "pro": agent.Names()} {
+		w := newWorld(t, plan)
+		var got api.Task
+		w.post(body(map[string]any{"agents": []any{"all"}})).Into(t, 202, &got)
+		var names []string
+		for _, r := range got.Runs {
+			names = append(names, r.Agent)
+		}
+		if !slices.Equal(names, want) {
+			t.Errorf("plan %s: %v", plan, names)
+		}
+	}
+}
+
+func TestWhatIsRefused(t *testing.T) {
+	pro, free := newWorld(t, "pro"), newWorld(t, "free")
+	long := func(n int) string { return strings.Repeat("x", n) }
+	for _, c := range []struct {
+		w     world
+		body  map[string]any
+		code  problem.Code
+		field string
+		why   string
+	}{
+		{pro, map[string]any{"repo": "acme/shop"}, problem.ValidationFailed, "/repo", "no URL"},
+		{pro, map[string]any{"repo": "http://example.com/a/b"}, problem.ValidationFailed, "/repo", "not encrypted"},
+		{pro, map[string]any{"repo": "file:///etc"}, problem.ValidationFailed, "/repo", "our own disk"},
+		{pro, map[string]any{"repo": "ext::sh -c id"}, problem.ValidationFailed, "/repo", "git would run it"},
+		{pro, map[string]any{"repo": "--upload-pack=id"}, problem.ValidationFailed, "/repo", "a flag"},
+		{pro, map[string]any{"repo": "https://me:pw@example.com/a/b"}, problem.ValidationFailed, "/repo", "a password"},
+		{pro, map[string]any{"repo": "https://example.com"}, problem.ValidationFailed, "/repo", "no repository"},
+		{pro, map[string]any{"repo": "https:///a/b"}, problem.ValidationFailed, "/repo", "no host"},
+		{pro, map[string]any{"repo": "https://example.com/a/b?token=x"}, problem.ValidationFailed, "/repo", "a query"},
+		{pro, map[string]any{"repo": "https://example.com/" + long(2048)}, problem.ValidationFailed, "/repo", "too long"},
+		{pro, map[string]any{"ref": "--force"}, problem.ValidationFailed, "/ref", "a flag"},
+		{pro, map[string]any{"ref": "a b"}, problem.ValidationFailed, "/ref", "a space"},
+		{pro, map[string]any{"prompt": " \n"}, problem.ValidationFailed, "/prompt", "blank"},
+		{pro, map[string]any{"prompt": "a\x00b"}, problem.ValidationFailed, "/prompt", "NUL"},
+		{pro, map[string]any{"prompt": strings.Repeat("ü", task.MaxPrompt/2+1)}, problem.ValidationFailed, "/prompt", "fewer characters than bytes"},
+		{pro, map[string]any{"verify": strings.Repeat("ü", task.MaxCommand/2+1)}, problem.ValidationFailed, "/verify", "fewer characters than bytes"},
+		{pro, map[string]any{"agents": []any{"clod"}}, problem.ValidationFailed, "/agents/0", "unknown"},
+		{pro, map[string]any{"agents": []any{"claude", "all"}}, problem.ValidationFailed, "/agents/1", "all stands alone"},
+		{pro, map[string]any{"agents": []any{map[string]any{"agent": "claude", "model": "gpt-5"}}}, problem.ValidationFailed, "/agents/0/model", "another provider's"},
+		{pro, map[string]any{"agents": []any{map[string]any{"agent": "claude", "modle": "x"}}}, problem.ValidationFailed, "/agents/0/modle", "misspelt"},
+		{pro, map[string]any{"agents": slices.Repeat([]any{"claude"}, 21)}, problem.ValidationFailed, "/agents", "too many"},
+		{pro, map[string]any{"timeout_seconds": 901}, problem.PlanLimit, "/timeout_seconds", "more than pro has"},
+		{free, map[string]any{"timeout_seconds": 301}, problem.PlanLimit, "/timeout_seconds", "more than free has"},
+		{free, map[string]any{"agents": []any{"claude", "codex"}}, problem.PlanLimit, "/agents/1", "not in the plan"},
+		{free, map[string]any{"agents": slices.Repeat([]any{"claude"}, 11)}, problem.PlanLimit, "/agents", "never possible in one day"},
+		{pro, map[string]any{"budget_usd": 0}, problem.ValidationFailed, "/budget_usd", "nothing"},
+		{pro, map[string]any{"budget_usd": json.Number("1e999999")}, problem.ValidationFailed, "/budget_usd", "huge"},
+		{pro, map[string]any{"timeout_seconds": json.Number("1e9")}, problem.ValidationFailed, "/timeout_seconds", "huge, and whole"},
+		{pro, map[string]any{"tags": []any{long(65)}}, problem.ValidationFailed, "/tags/0", "too long"},
+		{pro, map[string]any{"priority": "urgent"}, problem.ValidationFailed, "/priority", "unknown"},
+		{pro, map[string]any{"context": "full"}, problem.ValidationFailed, "/context", "not there yet"},
+		{pro, map[string]any{"tenant": "ten_x"}, problem.ValidationFailed, "/tenant", "never from the request"},
+	} {
+		t.Run(c.field+" "+c.why, func(t *testing.T) { c.w.post(body(c.body)).Refused(t, c.code, c.field) })
+	}
+	for _, w := range []world{pro, free} {
+		if w.bell.rung.Load() != 0 || w.Load() != (tenant.Load{}) {
+			t.Errorf("something refused left a trace: %+v", w.Load())
+		}
+	}
+}
+
+func TestFiftyEqualSubmissionsAtOnceMakeOneTask(t *testing.T) {
+	w := newWorld(t, "pro")
+	answers := make([]apitest.Answer, 50)
+	var group sync.WaitGroup
+	for i := range answers {
+		group.Go(func() { answers[i] = w.post(body(nil), "Idempotency-Key", "once") })
+	}
+	group.Wait()
+	ids, first := map[string]int{}, 0
+	for _, a := range answers {
+		if a.Status == 503 { // says that it may be tried again, and is
+			a = w.post(body(nil), "Idempotency-Key", "once")
+		}
+		var got api.Task
+		a.Into(t, 202, &got)
+		ids[got.ID]++
+		if a.Header["Idempotent-Replayed"] == "" {
+			first++
+		}
+		if a.Header["Location"] != "/v1/tasks/"+got.ID {
+			t.Errorf("Location %q", a.Header["Location"])
+		}
+	}
+	if used, err := w.DayMeter(t.Context(), w.Tenant, w.Clock.Now()); err != nil || used != 1 || len(ids) != 1 || first != 1 || w.Load().Waiting != 1 {
+		t.Errorf("%d tasks, %d first answers, %d on the meter, %+v, %v", len(ids), first, used, w.Load(), err)
+	}
+}
+
+func TestTheSameKeyReplaysTheSameBytesAndRefusesAnotherBody(t *testing.T) {
+	w := newWorld(t, "pro")
+	one := w.post(`{"repo":"https://h/a/b","prompt":"p","agents":["claude"]}`, "Idempotency-Key", "k")
+	two := w.post(`{ "agents":["claude"], "prompt":"p", "repo":"https://h/a/b" }`, "Idempotency-Key", "k")
+	one.Into(t, 202, nil)
+	two.Into(t, 202, nil)
+	if string(one.Body) != string(two.Body) || two.Header["Idempotent-Replayed"] != "true" {
+		t.Errorf("%s\n%s", one.Body, two.Body)
+	}
+	w.post(`{"repo":"https://h/a/b","prompt":"other","agents":["claude"]}`, "Idempotency-Key", "k").Refused(t, problem.IdempotencyMismatch, "Idempotency-Key")
+	var other api.Task
+	w.As(w.Stranger("pro"), apitest.Request{Body: body(nil), Header: map[string]string{"Idempotency-Key": "k"}}).Into(t, 202, &other)
+	if strings.Contains(string(one.Body), other.ID) {
+		t.Error("a key is shared between tenants")
+	}
+	for _, bad := range []string{"", "a b", "ü", strings.Repeat("k", 256)} {
+		w.post(body(nil), "Idempotency-Key", bad).Refused(t, problem.InvalidParameter, "Idempotency-Key")
+	}
+}
+
+func TestARefusalIsNotKeptUnderItsKey(t *testing.T) {
+	w := newWorld(t, "pro")
+	w.post(body(map[string]any{"repo": "nonsense"}), "Idempotency-Key", "k").Refused(t, problem.ValidationFailed, "/repo")
+	w.post(body(nil), "Idempotency-Key", "k").Into(t, 202, nil)
+}
+
+func TestTheDayQuotaIsExactAndTellsWhenItResets(t *testing.T) {
+	w := newWorld(t, "free")
+	for range 9 {
+		w.post(body(nil)).Into(t, 202, nil)
+	}
+	a := w.post(body(map[string]any{"agents": []any{"claude", "claude"}}))
+	p := a.Refused(t, problem.QuotaExceeded, "")
+	midnight := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	if p.Quota == nil || p.Limit != 10 || p.Used != 9 || !p.ResetsAt.Equal(midnight) || !p.Retryable {
+		t.Errorf("%s", a.Body)
+	}
+	for name, want := range map[string]string{"Retry-After": "43200", "RateLimit-Policy": `"runs-per-day";q=10;w=86400`, "RateLimit": `"runs-per-day";r=1;t=43200`} {
+		if a.Header[name] != want {
+			t.Errorf("%s: %s, want %s", name, a.Header[name], want)
+		}
+	}
+	w.post(body(nil)).Into(t, 202, nil)
+	w.Clock.Advance(12 * time.Hour)
+	w.post(body(nil)).Into(t, 202, nil)
+}
+
+func TestWhoMayNotSubmit(t *testing.T) {
+	w := newWorld(t, "pro")
+	reader := w.Caller
+	reader.Scopes = []string{"tasks:read"}
+	w.As(reader, apitest.Request{Body: body(nil)}).Refused(t, problem.InsufficientScope, "")
+	// The authorizer's cache still lets both of these through.
+	w.Must(w.RevokeKey(t.Context(), w.Tenant, w.Caller.KeyHash))
+	w.post(body(nil)).Refused(t, problem.Unauthorized, "")
+	_, suspended := w.NewTenant(tenant.Entitlement{Plan: "pro", State: tenant.Suspended, Version: 1})
+	suspended.Scopes = tenant.Scopes
+	w.As(suspended, apitest.Request{Body: body(nil)}).Refused(t, problem.TenantInactive, "")
+	if w.bell.rung.Load() != 0 {
+		t.Error("the scheduler was woken")
+	}
+}
+
+func TestChangedLimitsAreJudgedAnew(t *testing.T) {
+	w := newWorld(t, "pro")
+	stale := w.Caller // as a cached authorizer saw it, when the plan was another
+	stale.Entitlement = tenant.Entitlement{Plan: "free", State: tenant.Active, Version: 0}
+	w.As(stale, apitest.Request{Body: body(nil)}).Into(t, 202, nil)
+
+	free := newWorld(t, "free")
+	stale = free.Caller
+	stale.Entitlement = tenant.Entitlement{Plan: "pro", State: tenant.Active, Version: 0}
+	free.As(stale, apitest.Request{Body: body(map[string]any{"agents": []any{"codex"}})}).Refused(t, problem.PlanLimit, "/agents/0")
+}
+
+// shifting is a store whose limits change each time.
+type shifting struct{ *table.Table }
+
+func (shifting) Admit(context.Context, string, table.Admission) error { return table.ErrLimitsChanged }
+
+func TestLimitsThatNeverStandStillAreBusy(t *testing.T) {
+	c := clock.NewManual(settlementtest.Start)
+	w := apitest.New(t, enginetest.Table(t, c), c, "pro")
+	a := on(t, w, shifting{w.Table}).post(body(nil))
+	if p := a.Refused(t, problem.Busy, ""); !p.Retryable || a.Header["Retry-After"] != "1" {
+		t.Errorf("%s %v", a.Body, a.Header)
+	}
+}
+
+func TestALostWakeupLosesNoTask(t *testing.T) {
+	w := newWorld(t, "pro")
+	w.bell.err = errors.New("the queue is down")
+	w.post(body(nil)).Into(t, 202, nil)
+	if w.Load().Waiting != 1 {
+		t.Errorf("%+v", w.Load())
+	}
+}
+
+// counting counts the calls to the table.
+type counting struct{ calls atomic.Int32 }
+
+func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.calls.Add(1)
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+func TestASubmissionIsOneTransactionAndOneSend(t *testing.T) {
+	c, count := clock.NewManual(settlementtest.Start), &counting{}
+	name := enginetest.TableName(t, enginetest.Client(t, nil))
+	w := apitest.New(t, table.New(enginetest.Client(t, nil), name, c), c, "pro")
+	sees := on(t, w, table.New(enginetest.Client(t, count), name, c))
+	sees.post(body(map[string]any{"agents": []any{"all"}}), "Idempotency-Key", "k").Into(t, 202, nil)
+	if count.calls.Load() != 1 || sees.bell.rung.Load() != 1 {
+		t.Errorf("%d calls, %d sends", count.calls.Load(), sees.bell.rung.Load())
+	}
+}
