@@ -115,8 +115,7 @@ func TestExitCodesTellHowItEnded(t *testing.T) {
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			t.Parallel()
-			api := apitest.Start(t)
-			api.Runs, api.Refuse = c.runs, c.refuse
+			api := apitest.Start(t, apitest.Script{Runs: c.runs, Refuse: c.refuse})
 			cmd := command(t, api, c.args...)
 			cmd.Env = append(cmd.Env, c.env...)
 			got := finish(t, cmd)
@@ -131,7 +130,7 @@ func TestExitCodesTellHowItEnded(t *testing.T) {
 }
 
 func TestEverythingThatIsAskedArrives(t *testing.T) {
-	api := apitest.Start(t)
+	api := apitest.Start(t, apitest.Script{})
 	cmd := command(t, api, "run", "-r", repo, "--ref", "v1", "--agents", "claude,codex:gpt-5", "--setup", "make deps", "--verify", "make test",
 		"--timeout", "10m", "--budget", "2.50", "--tag", "a,b", "--tag", "c", "--priority", "high", "--idempotency-key", "once", "--detach", "-")
 	cmd.Stdin = strings.NewReader("Fix it.\n")
@@ -151,7 +150,7 @@ func TestEverythingThatIsAskedArrives(t *testing.T) {
 }
 
 func TestEachSubmissionHasAKeyOfItsOwn(t *testing.T) {
-	api := apitest.Start(t)
+	api := apitest.Start(t, apitest.Script{})
 	for range 2 {
 		finish(t, command(t, api, "run", "-d", "-r", repo, "p"))
 	}
@@ -163,7 +162,7 @@ func TestEachSubmissionHasAKeyOfItsOwn(t *testing.T) {
 }
 
 func TestAPathBecomesTheRepositoryAroundIt(t *testing.T) {
-	api := apitest.Start(t)
+	api := apitest.Start(t, apitest.Script{})
 	cmd := command(t, api, "run", "-d", "-r", ".", "p")
 	root := filepath.Join(cmd.Dir, "a repository")
 	cmd.Dir = filepath.Join(root, "deep", "down")
@@ -186,7 +185,7 @@ func TestAPathBecomesTheRepositoryAroundIt(t *testing.T) {
 }
 
 func TestJSONIsOneDocumentOnStdout(t *testing.T) {
-	api := apitest.Start(t)
+	api := apitest.Start(t, apitest.Script{})
 	got := finish(t, command(t, api, "run", "--json", "-r", repo, "p"))
 	d := json.NewDecoder(strings.NewReader(got.stdout))
 	var task struct {
@@ -208,10 +207,11 @@ func TestJSONIsOneDocumentOnStdout(t *testing.T) {
 }
 
 func TestWithoutATerminalEachChangeIsALine(t *testing.T) {
-	api := apitest.Start(t)
-	api.Looks = 1
-	api.Runs = []apitest.Run{{}, {State: "failed", Reason: "no_changes", Detail: "It said: \x1b[31mnothing\x1b[0m"}}
-	api.Events = []apitest.Event{{Run: 1, Kind: "phase", Text: "clone"}, {Run: 1, Kind: "message", Text: "hello"}, {Run: 2, Kind: "phase", Text: "agent"}}
+	api := apitest.Start(t, apitest.Script{
+		Looks:  1,
+		Runs:   []apitest.Run{{}, {State: "failed", Reason: "no_changes", Detail: "It said: \x1b[31mnothing\x1b[0m"}},
+		Events: []apitest.Event{{Run: 1, Kind: "phase", Text: "clone"}, {Run: 1, Kind: "message", Text: "hello"}, {Run: 2, Kind: "phase", Text: "agent"}},
+	})
 	got := finish(t, command(t, api, "run", "-r", repo, "--agents", "claude,codex", "p"))
 	if strings.Contains(got.stdout+got.stderr, "\x1b") {
 		t.Errorf("terminal sequences in a file:\n%q", got.stderr)
@@ -230,9 +230,8 @@ func TestWithoutATerminalEachChangeIsALine(t *testing.T) {
 }
 
 func TestAnAPIThatComesBackIsFollowedOn(t *testing.T) {
-	api := apitest.Start(t)
 	looks := 0
-	api.Refuse = func(w http.ResponseWriter, r *http.Request) bool {
+	api := apitest.Start(t, apitest.Script{Refuse: func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPost {
 			return false
 		}
@@ -242,7 +241,7 @@ func TestAnAPIThatComesBackIsFollowedOn(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return true
-	}
+	}})
 	got := finish(t, command(t, api, "run", "-r", repo, "p"))
 	if got.code != 0 || strings.Count(got.stderr, "trying again") != 1 {
 		t.Errorf("exit %d:\n%s", got.code, got.stderr)
@@ -261,9 +260,9 @@ func completed(t *testing.T, api *apitest.API, agents string) (taskID string) {
 }
 
 func TestDiffIsThePatchByteForByte(t *testing.T) {
-	api := apitest.Start(t)
 	patch := "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n-a\r\n+b\x1b[31m\xff\n+c\n\\ No newline at end of file\n"
-	api.Runs = []apitest.Run{{State: "failed", Reason: "no_changes"}, {Patch: patch}}
+	failed := apitest.Run{State: "failed", Reason: "no_changes"}
+	api := apitest.Start(t, apitest.Script{Runs: []apitest.Run{failed, {Patch: patch}}})
 	taskID := completed(t, api, "claude,codex")
 	if got := finish(t, command(t, api, "diff", taskID)); got.code != 0 || got.stdout != patch {
 		t.Errorf("best of the task: exit %d: %q %s", got.code, got.stdout, got.stderr)
@@ -277,17 +276,18 @@ func TestDiffIsThePatchByteForByte(t *testing.T) {
 	if got := finish(t, command(t, api, "diff", id.ForRun(taskID, 1))); got.code != 3 || got.stdout != "" {
 		t.Errorf("a run without a patch: exit %d: %q", got.code, got.stdout)
 	}
-	api.Runs = []apitest.Run{{State: "failed", Reason: "no_changes"}}
+	api = apitest.Start(t, apitest.Script{Runs: []apitest.Run{failed}})
 	if got := finish(t, command(t, api, "diff", completed(t, api, "claude"))); got.code != 1 || got.stdout != "" || !strings.Contains(got.stderr, "no patch") {
 		t.Errorf("a task without a patch: exit %d: %q %s", got.code, got.stdout, got.stderr)
 	}
 }
 
 func TestLogsTellEveryEventOnce(t *testing.T) {
-	api := apitest.Start(t)
+	var script apitest.Script
 	for i := range 5 {
-		api.Events = append(api.Events, apitest.Event{Run: 1 + i%2, Kind: "message", Text: fmt.Sprintf("line %d\nand\x1b[2J more", i)})
+		script.Events = append(script.Events, apitest.Event{Run: 1 + i%2, Kind: "message", Text: fmt.Sprintf("line %d\nand\x1b[2J more", i)})
 	}
+	api := apitest.Start(t, script)
 	taskID := strings.TrimSpace(finish(t, command(t, api, "run", "-d", "-r", repo, "--agents", "claude,codex", "p")).stdout)
 	for _, c := range []struct {
 		args []string
@@ -310,7 +310,7 @@ func TestLogsTellEveryEventOnce(t *testing.T) {
 }
 
 func TestListGoesOnThroughShortPages(t *testing.T) {
-	api := apitest.Start(t)
+	api := apitest.Start(t, apitest.Script{})
 	for range 5 {
 		finish(t, command(t, api, "run", "-d", "-r", repo, "p"))
 	}
@@ -322,7 +322,7 @@ func TestListGoesOnThroughShortPages(t *testing.T) {
 }
 
 func TestCancelSaysHowFarItIs(t *testing.T) {
-	api := apitest.Start(t)
+	api := apitest.Start(t, apitest.Script{})
 	taskID := strings.TrimSpace(finish(t, command(t, api, "run", "-d", "-r", repo, "--agents", "claude,codex", "p")).stdout)
 	if got := finish(t, command(t, api, "cancel", id.ForRun(taskID, 2))); got.code != 0 || got.stdout != id.ForRun(taskID, 2)+" is being stopped\n" {
 		t.Errorf("run: exit %d: %s%s", got.code, got.stdout, got.stderr)

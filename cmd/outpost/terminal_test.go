@@ -125,9 +125,10 @@ func screen(written string) []string {
 }
 
 func TestOnATerminalTheTableIsDrawnOverItself(t *testing.T) {
-	api := apitest.Start(t)
-	api.Looks = 3
-	api.Events = []apitest.Event{{Run: 2, Kind: "tool", Text: "edit 世界 \x1b]0;evil\x07" + strings.Repeat("long ", 50)}}
+	api := apitest.Start(t, apitest.Script{
+		Looks:  3,
+		Events: []apitest.Event{{Run: 2, Kind: "tool", Text: "edit 世界 \x1b]0;evil\x07" + strings.Repeat("long ", 50)}},
+	})
 	cmd := command(t, api, "run", "-r", repo, "p")
 	p := open(t, cmd, 100, 30)
 	if err := cmd.Wait(); err != nil {
@@ -160,7 +161,7 @@ func TestOnATerminalTheTableIsDrawnOverItself(t *testing.T) {
 }
 
 func TestNoColorIsRespected(t *testing.T) {
-	api := apitest.Start(t)
+	api := apitest.Start(t, apitest.Script{})
 	cmd := command(t, api, "run", "-r", repo, "p")
 	cmd.Env = append(cmd.Env, "NO_COLOR=1")
 	p := open(t, cmd, 100, 30)
@@ -174,8 +175,7 @@ func TestNoColorIsRespected(t *testing.T) {
 }
 
 func TestMoreRunsThanTheTerminalIsHigh(t *testing.T) {
-	api := apitest.Start(t)
-	api.Looks = 2
+	api := apitest.Start(t, apitest.Script{Looks: 2})
 	cmd := command(t, api, "run", "-r", repo, "--agents", strings.TrimSuffix(strings.Repeat("claude,", 20), ","), "p")
 	p := open(t, cmd, 80, 10)
 	if err := cmd.Wait(); err != nil {
@@ -188,8 +188,7 @@ func TestMoreRunsThanTheTerminalIsHigh(t *testing.T) {
 }
 
 func TestTheFirstInterruptTellsAndTheSecondLeaves(t *testing.T) {
-	api := apitest.Start(t)
-	api.Looks = 1 << 30
+	api := apitest.Start(t, apitest.Script{Looks: 1 << 30})
 	cmd := command(t, api, "run", "-r", repo, "p")
 	p := open(t, cmd, 100, 30)
 	p.await(t, "running")
@@ -218,8 +217,7 @@ func TestTheFirstInterruptTellsAndTheSecondLeaves(t *testing.T) {
 }
 
 func TestTermLeavesAtOnce(t *testing.T) {
-	api := apitest.Start(t)
-	api.Looks = 1 << 30
+	api := apitest.Start(t, apitest.Script{Looks: 1 << 30})
 	cmd := command(t, api, "logs", "-f", strings.TrimSpace(finish(t, command(t, api, "run", "-d", "-r", repo, "p")).stdout))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -44,10 +44,8 @@ type Request struct {
 	Body         map[string]any
 }
 
-// API is the Outpost. Its exported fields are set before the first request.
-type API struct {
-	URL string
-	Key string
+// Script says what an API plays.
+type Script struct {
 	// Looks is how often a task is seen running before it is completed.
 	Looks int
 	// Runs are the ends of the runs, by order; a missing one succeeds.
@@ -56,6 +54,13 @@ type API struct {
 	// Refuse, when set, may answer a request in place of the API: it returns
 	// whether it did. Its answers are not held against the contract.
 	Refuse func(w http.ResponseWriter, r *http.Request) bool
+}
+
+// API is the Outpost.
+type API struct {
+	URL string
+	Key string
+	Script
 
 	t        testing.TB
 	mu       sync.Mutex
@@ -66,13 +71,13 @@ type API struct {
 }
 
 // Start serves an API until the test ends.
-func Start(t testing.TB) *API {
+func Start(t testing.TB, script Script) *API {
 	t.Helper()
 	key, err := apikey.New(apikey.Test)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &API{t: t, Key: key, looks: map[string]int{}, byKey: map[string]map[string]any{}}
+	a := &API{t: t, Key: key, Script: script, looks: map[string]int{}, byKey: map[string]map[string]any{}}
 	mux := http.NewServeMux()
 	for route, h := range map[string]func(*http.Request, map[string]any) (int, any){
 		"POST /v1/tasks":             a.create,

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -86,11 +87,9 @@ func TestWhatMaySucceedLaterIsTriedAgain(t *testing.T) {
 		{"a key that is refused stays refused", []func(http.ResponseWriter){bare(403)}, 1, 403, nil},
 	} {
 		t.Run(c.why, func(t *testing.T) {
-			tries := 0
+			var tries atomic.Int32
 			api, waits := serve(t, func(w http.ResponseWriter, r *http.Request) {
-				answer := c.answers[min(tries, len(c.answers)-1)]
-				tries++
-				answer(w)
+				c.answers[min(int(tries.Add(1)), len(c.answers))-1](w)
 			})
 			_, err := api.Agents(t.Context())
 			var refused *Error
@@ -100,8 +99,8 @@ func TestWhatMaySucceedLaterIsTriedAgain(t *testing.T) {
 				c.status > 0 && (!errors.As(err, &refused) || refused.Status != c.status):
 				t.Errorf("error %v", err)
 			}
-			if tries != c.tries || fmt.Sprint(waits.waits) != fmt.Sprint(c.pauses) {
-				t.Errorf("%d tries with pauses %v, want %d with %v", tries, waits.waits, c.tries, c.pauses)
+			if int(tries.Load()) != c.tries || fmt.Sprint(waits.waits) != fmt.Sprint(c.pauses) {
+				t.Errorf("%d tries with pauses %v, want %d with %v", tries.Load(), waits.waits, c.tries, c.pauses)
 			}
 		})
 	}
@@ -127,6 +126,8 @@ func TestEveryTryOfASubmissionIsTheSame(t *testing.T) {
 	if err != nil || task.ID != "tsk_1" || !replayed {
 		t.Fatalf("%+v %t %v", task, replayed, err)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	want := `my-key {"repo":"r","prompt":"p","agents":["claude",{"agent":"codex","model":"m"}]}`
 	if seen[want] != 3 || len(seen) != 1 {
 		t.Errorf("sent %v, want %s three times", seen, want)
