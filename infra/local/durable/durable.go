@@ -51,8 +51,13 @@ func Read(path string, doc any) error {
 	return nil
 }
 
-// ReadAll calls each with the path of every document in a folder.
+// ReadAll calls each with the path of every document in a folder, and removes
+// what a crash left half-written. Nobody may be writing there.
 func ReadAll(dir string, each func(path string) error) error {
+	leftovers, _ := filepath.Glob(filepath.Join(dir, ".tmp-*")) // the pattern is sound
+	for _, p := range leftovers {
+		_ = os.Remove(p)
+	}
 	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
 		return fmt.Errorf("durable: %w", err)

@@ -9,6 +9,10 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"outpost/infra/local/awsjson"
@@ -25,19 +29,19 @@ type Service struct {
 func Open(arn, dir string) (*Service, error) {
 	path := filepath.Join(dir, "key.json")
 	var kept struct{ Material []byte }
-	if err := durable.Read(path, &kept); err != nil {
-		return nil, err
-	}
-	if len(kept.Material) == 0 {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) { // a broken file is never replaced: it may be mended
 		kept.Material = make([]byte, 32)
 		_, _ = rand.Read(kept.Material) // never fails
 		if err := durable.Write(path, kept); err != nil {
 			return nil, err
 		}
 	}
+	if err := durable.Read(path, &kept); err != nil {
+		return nil, err
+	}
 	block, err := aes.NewCipher(kept.Material)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("kms: %s: %w", path, err)
 	}
 	aead, err := cipher.NewGCMWithRandomNonce(block)
 	return &Service{arn, aead}, err
@@ -96,8 +100,12 @@ func (s *Service) decrypt(_ context.Context, in input) (output, error) {
 	return output{KeyId: s.arn, Plaintext: plain}, nil
 }
 
-// bound is the context as authenticated data; JSON sorts its members.
+// bound is the context as authenticated data; JSON sorts its members. None and
+// an empty one are the same.
 func bound(context map[string]string) []byte {
+	if len(context) == 0 {
+		return nil
+	}
 	b, err := json.Marshal(context)
 	if err != nil {
 		panic(err) // a map of strings

@@ -32,7 +32,7 @@ type Rule struct {
 	Status                  int            // of Fail; 400 when 0
 	Code                    string         // of Fail
 	Extra                   map[string]any // further members of Fail's body
-	Random                  *rand.Rand     // seeded; required
+	Random                  *rand.Rand     // seeded; required unless Probability is 1; rules of one recorder may share it
 
 	mu    sync.Mutex
 	count int
@@ -62,9 +62,8 @@ func (r *Rule) Count() int {
 
 func (r *Recorder) fault(c Call) *Rule {
 	r.mu.Lock()
-	rules := r.rules
-	r.mu.Unlock()
-	for _, rule := range rules {
+	defer r.mu.Unlock()
+	for _, rule := range r.rules {
 		if rule.fires(c) {
 			return rule
 		}
@@ -79,33 +78,25 @@ func (r *Rule) fires(c Call) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.Random.Float64() >= r.Probability {
+	if r.Probability < 1 && r.Random.Float64() >= r.Probability {
 		return false
 	}
 	r.count++
 	return true
 }
 
-// before applies what happens before the engine sees the request, and tells
-// whether that was all.
-func (r *Rule) before(w http.ResponseWriter) (done bool) {
-	switch r.Effect {
-	case DropRequest:
-		panic(http.ErrAbortHandler)
-	case Delay:
-		time.Sleep(r.Delay)
-	case Fail:
-		body := map[string]any{"__type": r.Code, "message": "injected"}
-		for k, v := range r.Extra {
-			body[k] = v
-		}
-		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-		w.Header().Set("X-Amzn-ErrorType", r.Code)
-		w.WriteHeader(max(r.Status, http.StatusBadRequest))
-		_ = json.NewEncoder(w).Encode(body)
-		return true
+// fail answers with the rule's error and returns its status.
+func (r *Rule) fail(w http.ResponseWriter) (status int) {
+	body := map[string]any{"__type": r.Code, "message": "injected"}
+	for k, v := range r.Extra {
+		body[k] = v
 	}
-	return false
+	status = max(r.Status, http.StatusBadRequest)
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	w.Header().Set("X-Amzn-ErrorType", r.Code)
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+	return status
 }
 
 // twice sends a request to the engine once more than the caller knows.

@@ -14,14 +14,16 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"outpost/shared/clock"
 )
 
 // Call is one recorded request.
 type Call struct {
 	Service string // as its signature names it: dynamodb, s3, sqs, states, ecs, kms, secretsmanager
 	Action  string
-	Caller  string // the application's name in the User-Agent
-	Status  int
+	Caller  string  // the application's name in the User-Agent
+	Status  int     // what the caller was told; 0 when it was told nothing
 	Units   float64 // capacity units that DynamoDB reported
 }
 
@@ -83,28 +85,37 @@ func (r *Recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "no service "+call.Service+" here", http.StatusBadRequest)
 		return
 	}
-	fault := r.fault(call)
-	if fault != nil && fault.before(w) {
-		call.Status = fault.Status
-		r.record(call)
+	defer func() { r.record(call) }()
+	effect, fault := Effect(""), r.fault(call)
+	if fault != nil {
+		effect = fault.Effect
+	}
+	out := &observed{ResponseWriter: w, status: http.StatusOK, keep: call.Service == "dynamodb"}
+	switch effect {
+	case DropRequest:
+		panic(http.ErrAbortHandler) // the connection closes without an answer
+	case Fail:
+		call.Status = fault.fail(w)
 		return
+	case Delay:
+		select {
+		case <-clock.System.After(fault.Delay):
+		case <-req.Context().Done():
+		}
+	case LoseAnswer:
+		out.ResponseWriter = discard{http.Header{}}
+	case Duplicate:
+		twice(h, req)
 	}
 	if call.Service == "dynamodb" {
 		askForCapacity(req)
 	}
-	out := &observed{ResponseWriter: w, status: http.StatusOK, keep: call.Service == "dynamodb"}
-	if fault != nil && fault.Effect == LoseAnswer {
-		out.ResponseWriter = discard{http.Header{}}
-	}
-	if fault != nil && fault.Effect == Duplicate {
-		twice(h, req)
-	}
 	h.ServeHTTP(out, req)
-	call.Status, call.Units = out.status, capacity(out.body.Bytes())
-	r.record(call)
-	if fault != nil && fault.Effect == LoseAnswer {
-		panic(http.ErrAbortHandler) // the connection closes without an answer
+	call.Units = capacity(out.body.Bytes())
+	if effect == LoseAnswer {
+		panic(http.ErrAbortHandler)
 	}
+	call.Status = out.status
 }
 
 func (r *Recorder) record(c Call) {
@@ -146,7 +157,7 @@ func askForCapacity(req *http.Request) {
 		return
 	}
 	var doc map[string]json.RawMessage
-	if json.Unmarshal(body, &doc) == nil && doc["ReturnConsumedCapacity"] == nil {
+	if json.Unmarshal(body, &doc) == nil && doc != nil && doc["ReturnConsumedCapacity"] == nil {
 		doc["ReturnConsumedCapacity"] = json.RawMessage(`"TOTAL"`)
 		if asked, err := json.Marshal(doc); err == nil {
 			body = asked

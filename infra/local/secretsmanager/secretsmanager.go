@@ -1,10 +1,11 @@
 // Package secretsmanager is the part of AWS Secrets Manager that Outpost calls:
 // create, get, put, delete and describe, over secrets kept in one file that its
-// owner alone can read.
+// owner alone can read. A secret has one version; deleting it is at once.
 package secretsmanager
 
 import (
 	"context"
+	"maps"
 	"path/filepath"
 	"sync"
 
@@ -47,7 +48,11 @@ func (s *Service) Handler() awsjson.Service {
 	}}
 }
 
-type input struct{ Name, SecretId, SecretString string }
+type input struct {
+	Name, SecretId, SecretString string
+	ClientRequestToken           string // the SDK makes one for each call, and sends it again with each try
+	VersionId, VersionStage      string
+}
 type output struct {
 	ARN          string
 	Name         string
@@ -58,10 +63,13 @@ type output struct {
 func (s *Service) create(_ context.Context, in input) (output, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.secrets[in.Name]; ok {
+	if v, ok := s.secrets[in.Name]; ok {
+		if v.ID == in.ClientRequestToken && v.Value == in.SecretString { // the first answer was lost
+			return output{ARN: ARN(in.Name), Name: in.Name, VersionId: v.ID}, nil
+		}
 		return output{}, awsjson.Errorf("ResourceExistsException", "the secret %s exists", in.Name)
 	}
-	return s.set(in.Name, in.SecretString)
+	return s.set(in.Name, in)
 }
 
 func (s *Service) put(_ context.Context, in input) (output, error) {
@@ -71,13 +79,16 @@ func (s *Service) put(_ context.Context, in input) (output, error) {
 	if err != nil {
 		return output{}, err
 	}
-	return s.set(name, in.SecretString)
+	return s.set(name, in)
 }
 
 func (s *Service) get(_ context.Context, in input) (output, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name, v, err := s.find(in.SecretId)
+	if err == nil && (in.VersionId != "" && in.VersionId != v.ID || in.VersionStage != "" && in.VersionStage != "AWSCURRENT") {
+		err = awsjson.Errorf("ResourceNotFoundException", "only the current version of a secret is kept here")
+	}
 	return output{ARN: ARN(name), Name: name, VersionId: v.ID, SecretString: v.Value}, err
 }
 
@@ -95,17 +106,31 @@ func (s *Service) delete(_ context.Context, in input) (output, error) {
 	if err != nil {
 		return output{}, err
 	}
-	delete(s.secrets, name)
-	return output{ARN: ARN(name), Name: name}, durable.Write(s.path, s.secrets)
+	left := maps.Clone(s.secrets)
+	delete(left, name)
+	return output{ARN: ARN(name), Name: name}, s.keep(left)
 }
 
-func (s *Service) set(name, value string) (output, error) {
-	if name == "" || value == "" {
-		return output{}, awsjson.Errorf("InvalidParameterException", "a secret needs a name and a value")
+func (s *Service) set(name string, in input) (output, error) {
+	if name == "" || in.SecretString == "" {
+		return output{}, awsjson.Errorf("InvalidParameterException", "a secret needs a name and a text")
 	}
-	v := version{ID: id.NewULID(clock.System.Now()), Value: value}
-	s.secrets[name] = v
-	return output{ARN: ARN(name), Name: name, VersionId: v.ID}, durable.Write(s.path, s.secrets)
+	v := version{ID: in.ClientRequestToken, Value: in.SecretString}
+	if v.ID == "" {
+		v.ID = id.NewULID(clock.System.Now())
+	}
+	more := maps.Clone(s.secrets)
+	more[name] = v
+	return output{ARN: ARN(name), Name: name, VersionId: v.ID}, s.keep(more)
+}
+
+// keep writes the secrets, and only then knows them.
+func (s *Service) keep(secrets map[string]version) error {
+	if err := durable.Write(s.path, secrets); err != nil {
+		return err
+	}
+	s.secrets = secrets
+	return nil
 }
 
 func (s *Service) find(secretID string) (string, version, error) {
