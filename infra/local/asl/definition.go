@@ -169,23 +169,23 @@ func (s *State) checkTask() error {
 		}
 	}
 	if s.TimeoutSeconds < 0 || (s.TimeoutSeconds > 0 && s.Resource == Invoke) {
-		return errors.New("TimeoutSeconds bounds the wait for a token alone; a function has its own timeout")
+		return errors.New("a TimeoutSeconds bounds the wait for a token alone; a function has its own timeout")
 	}
 	if s.Next == "" {
 		return errors.New("has no Next")
 	}
 	for i, r := range s.Retry {
 		if err := checkNames(r.ErrorEquals, i == len(s.Retry)-1); err != nil {
-			return fmt.Errorf("Retry: %w", err)
+			return fmt.Errorf("a Retry: %w", err)
 		}
 		if r.IntervalSeconds < 0 || r.MaxDelaySeconds < 0 || (r.MaxAttempts != nil && *r.MaxAttempts < 0) ||
 			(r.BackoffRate != 0 && r.BackoffRate < 1) || !slices.Contains([]string{"", "NONE", "FULL"}, r.JitterStrategy) {
-			return errors.New("Retry: a number or the JitterStrategy is out of range")
+			return errors.New("a number or the JitterStrategy of a Retry is out of range")
 		}
 	}
 	for i, c := range s.Catch {
 		if err := checkNames(c.ErrorEquals, i == len(s.Catch)-1); err != nil {
-			return fmt.Errorf("Catch: %w", err)
+			return fmt.Errorf("a Catch: %w", err)
 		}
 		if _, err := parsePath(orRoot(c.ResultPath)); err != nil {
 			return err

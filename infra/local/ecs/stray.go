@@ -18,12 +18,8 @@ func killStrays(dir string) {
 		if len(found) == 0 {
 			return
 		}
-		killed := false
 		for _, pid := range found {
-			killed = syscall.Kill(pid, syscall.SIGKILL) == nil || killed
-		}
-		if !killed {
-			return // they are not ours to kill
+			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
 }
