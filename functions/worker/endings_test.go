@@ -170,7 +170,7 @@ func TestRefsOfEveryKind(t *testing.T) {
 
 func TestAFloodOfOutputIsCutWithAMark(t *testing.T) {
 	w := newWorld(t)
-	r := w.run("echo x > new; yes 'a line of an endless log' | head -c 300000000; head -c 800000000 /dev/zero")
+	r := w.run("echo x > new; yes 'a line of an endless log' | head -c 30000000; head -c 1073741824 /dev/zero")
 	w.ended(r, task.Succeeded, "")
 	for _, name := range []string{task.ArtifactLog, task.ArtifactTranscript} {
 		if size := len(w.api.stored[name]); size < 1<<20 || size > task.MaxLog+2<<10 {

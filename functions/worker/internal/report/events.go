@@ -51,12 +51,12 @@ func NewEvents(agent, send context.Context, c *Client, attempt int, s *redact.Sc
 // Emit adds an event. The text is scrubbed and cut at task.MaxEventText. After
 // task.MaxRunEvents one event marks the cut and the rest is dropped.
 func (e *Events) Emit(kind, text string) {
-	text = fit(e.scrubber.String(text))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed || e.count >= task.MaxRunEvents {
-		return
+		return // before any work: a flood goes on for long after the cut
 	}
+	text = fit(e.scrubber.String(text))
 	if e.count == task.MaxRunEvents-1 {
 		kind, text = task.EventCut, "More events than are kept: the rest is in the log."
 	}
