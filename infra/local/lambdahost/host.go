@@ -94,13 +94,14 @@ type Stats struct {
 	Invocations int64
 	ColdStarts  int64
 	Ready       time.Duration // from exec to the first call of next, of the last cold start
+	FirstAnswer time.Duration // from exec to its first answer
 }
 
 // Stats returns the figures of every function.
 func (h *Host) Stats() map[string]Stats {
 	out := map[string]Stats{}
 	for name, p := range h.functions {
-		out[name] = Stats{p.invocations.Load(), p.coldStarts.Load(), time.Duration(p.ready.Load())}
+		out[name] = Stats{p.invocations.Load(), p.coldStarts.Load(), time.Duration(p.ready.Load()), time.Duration(p.firstAnswer.Load())}
 	}
 	return out
 }
@@ -111,7 +112,7 @@ type pool struct {
 	host  *Host
 	slots chan struct{} // one an invocation
 
-	invocations, coldStarts, ready atomic.Int64
+	invocations, coldStarts, ready, firstAnswer atomic.Int64
 
 	mu        sync.Mutex
 	processes []*process

@@ -21,15 +21,15 @@ import (
 
 // process is one warm copy of a function with a Runtime API of its own.
 type process struct {
-	name    string
-	cmd     *exec.Cmd
-	next    chan invocation // what /next hands out
-	results chan result
-	ended   chan struct{} // closed when the process has
-	doomed  atomic.Bool   // killed, and may not have ended yet
-	busy    bool          // guarded by the pool
-	first   sync.Once
-	ready   func()
+	name                    string
+	cmd                     *exec.Cmd
+	next                    chan invocation // what /next hands out
+	results                 chan result
+	ended                   chan struct{} // closed when the process has
+	doomed                  atomic.Bool   // killed, and may not have ended yet
+	busy                    bool          // guarded by the pool
+	ready, answered         func()
+	onceReady, onceAnswered sync.Once
 }
 
 type invocation struct {
@@ -52,7 +52,8 @@ func (p *pool) start() (*process, error) {
 	}
 	began := time.Now()
 	proc := &process{name: p.Name, next: make(chan invocation), results: make(chan result, 1), ended: make(chan struct{}),
-		ready: func() { p.ready.Store(int64(time.Since(began))) }}
+		ready:    func() { p.ready.Store(int64(time.Since(began))) },
+		answered: func() { p.firstAnswer.Store(int64(time.Since(began))) }}
 	server := &http.Server{Handler: proc.runtimeAPI(), ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(listener) }()
 
@@ -133,7 +134,7 @@ func (proc *process) runtimeAPI() http.Handler {
 	const base = "/2018-06-01/runtime/"
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+base+"invocation/next", func(w http.ResponseWriter, r *http.Request) {
-		proc.first.Do(proc.ready)
+		proc.onceReady.Do(proc.ready)
 		select {
 		case in := <-proc.next:
 			w.Header().Set("Lambda-Runtime-Aws-Request-Id", in.id)
@@ -163,6 +164,7 @@ func (proc *process) runtimeAPI() http.Handler {
 }
 
 func (proc *process) finish(w http.ResponseWriter, id string, payload []byte, err error) {
+	proc.onceAnswered.Do(proc.answered)
 	select {
 	case proc.results <- result{id, payload, err}:
 	case <-proc.ended:

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ func (c *cloud) seed(ctx context.Context, o Options) (Demo, error) {
 		return d, err
 	}
 	store := table.New(dynamodb.NewFromConfig(c.cfg), tableName, clock.System)
-	e := tenant.Entitlement{Plan: "pro", State: tenant.Active, Version: 1}
+	e := tenant.Entitlement{Plan: cmp.Or(o.Plan, "pro"), State: tenant.Active, Version: 1}
 	if err := store.CreateTenant(ctx, tenant.Tenant{ID: d.Tenant, Name: "demo", Email: "demo@example.com", Entitlement: e, CreatedAt: now}); err != nil && !errors.Is(err, table.ErrExists) {
 		return d, err
 	}

@@ -52,8 +52,10 @@ type Options struct {
 	Settings map[string]string // of topology.Settings, in place of their defaults
 	// ReapEvery replaces the schedule's interval; 0 leaves it.
 	ReapEvery time.Duration
-	// Secrets are the demo tenant's provider keys by name.
+	// Secrets are the demo tenant's provider keys by name, Plan its plan; pro
+	// when empty.
 	Secrets map[string]string
+	Plan    string
 	// ProviderURL, when set, answers in place of every provider.
 	ProviderURL string
 	Progress    io.Writer // what a person should read
