@@ -31,7 +31,7 @@ var lockFiles embed.FS
 
 // The credentials of the local target. The S3 engine checks signatures with them.
 const (
-	AccessKey = "outpost-local"
+	AccessKey = "outpostlocal" // letters and digits alone: DynamoDB Local insists
 	SecretKey = "outpost-local-only"
 	Region    = "us-east-1"
 )
