@@ -200,7 +200,7 @@ func (s *Stack) lock(dir string) error {
 	s.stops = append(s.stops, func() { f.Close() })
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return fmt.Errorf("Outpost is running on %s already", dir)
+			return fmt.Errorf("another Outpost is running on %s", dir)
 		}
 		return fmt.Errorf("lock %s: %w", dir, err)
 	}
