@@ -6,10 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 )
 
-// maxDepth bounds how deep a body may nest.
-const maxDepth = 32
+const (
+	maxDepth    = 32  // levels of nesting
+	maxDigits   = 40  // characters of a number before its exponent
+	maxExponent = 400 // of a number, either way: floating point ends before
+)
 
 // parse decodes one JSON document strictly: no member twice, nothing behind it,
 // not too deep. Numbers stay as they were written.
@@ -36,6 +41,9 @@ func value(dec *json.Decoder, depth int) (any, error) {
 	}
 	delim, ok := tok.(json.Delim)
 	if !ok {
+		if n, isNumber := tok.(json.Number); isNumber && !sane(n.String()) {
+			return nil, errors.New("it has a number beyond all bounds")
+		}
 		return tok, nil
 	}
 	if delim == '[' {
@@ -66,6 +74,21 @@ func value(dec *json.Decoder, depth int) (any, error) {
 	}
 	_, err = dec.Token()
 	return object, err
+}
+
+// sane tells whether a number can be compared exactly without harm: whoever
+// does so writes out all its digits, and the schema's check takes a number that
+// it cannot write out for one that is there.
+func sane(number string) bool {
+	digits, exponent, scaled := strings.Cut(strings.ToLower(number), "e")
+	if len(digits) > maxDigits {
+		return false
+	}
+	if !scaled {
+		return true
+	}
+	e, err := strconv.Atoi(exponent)
+	return err == nil && -maxExponent <= e && e <= maxExponent
 }
 
 // words says what a decoder found.

@@ -168,7 +168,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{free, map[string]any{"agents": []any{"claude", "codex"}}, problem.PlanLimit, "/agents/1", "not in the plan"},
 		{free, map[string]any{"agents": slices.Repeat([]any{"claude"}, 11)}, problem.PlanLimit, "/agents", "never possible in one day"},
 		{pro, map[string]any{"budget_usd": 0}, problem.ValidationFailed, "/budget_usd", "nothing"},
-		{pro, map[string]any{"budget_usd": json.Number("1e999999")}, problem.ValidationFailed, "/budget_usd", "huge"},
+		{pro, map[string]any{"budget_usd": json.Number("1e300")}, problem.ValidationFailed, "/budget_usd", "huge"},
 		{pro, map[string]any{"timeout_seconds": json.Number("1e9")}, problem.ValidationFailed, "/timeout_seconds", "huge, and whole"},
 		{pro, map[string]any{"tags": []any{long(65)}}, problem.ValidationFailed, "/tags/0", "too long"},
 		{pro, map[string]any{"priority": "urgent"}, problem.ValidationFailed, "/priority", "unknown"},

@@ -81,6 +81,9 @@ func Serve(t testing.TB, method, path string, h api.Handler) *Route {
 	return &Route{t, method + " " + path, op, lambda}
 }
 
+// In is the route in a subtest.
+func (r *Route) In(t testing.TB) *Route { return &Route{t, r.key, r.op, r.lambda} }
+
 // As calls the route with an API key's caller.
 func (r *Route) As(c tenant.Caller, req Request) Answer {
 	r.t.Helper()
@@ -100,10 +103,11 @@ func (r *Route) AsWorker(c token.Claims, req Request) Answer {
 // Call calls the route with an authorizer's context; nil for none.
 func (r *Route) Call(context map[string]any, req Request) Answer {
 	r.t.Helper()
-	return r.Event(r.event(context, req))
+	return r.Event(r.Make(context, req))
 }
 
-func (r *Route) event(authorizer map[string]any, req Request) events.APIGatewayV2HTTPRequest {
+// Make makes the event of a request, for tests that change it.
+func (r *Route) Make(authorizer map[string]any, req Request) events.APIGatewayV2HTTPRequest {
 	e := events.APIGatewayV2HTTPRequest{Version: "2.0", RouteKey: r.key, RawQueryString: req.Query, Headers: map[string]string{}, Body: req.Body}
 	e.RequestContext.RouteKey = r.key
 	e.RequestContext.HTTP.SourceIP = "198.51.100.7"
