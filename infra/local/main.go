@@ -18,6 +18,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		os.Stdout = null // the S3 engine's library greets on it; we speak on stderr
+	}
 	if err := serve(ctx, os.Getenv); err != nil {
 		fmt.Fprintln(os.Stderr, "outpost:", err)
 		os.Exit(1)
