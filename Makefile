@@ -10,6 +10,10 @@ GITLEAKS    := github.com/zricethezav/gitleaks/v8@v8.30.1
 GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 
 TOOLS := build/tools
+# What runs many goroutines over shared state.
+RACE := ./shared/... ./functions/scheduler ./functions/reaper ./functions/container-stopped ./functions/workflow/... \
+	./functions/worker/internal/proxy ./functions/worker/internal/report ./functions/worker/internal/sandbox ./functions/worker/internal/output \
+	./infra/local/asl ./infra/local/stepfunctions ./infra/local/ecs ./infra/local/lambdahost ./infra/local/gateway ./infra/local/recorder
 GOFLAGS_BINARIES := -trimpath -buildvcs=false -tags lambda.norpc -ldflags='-s -w'
 TESTSUM := $(TOOLS)/gotestsum --format pkgname-and-test-fails --jsonfile
 
@@ -33,7 +37,7 @@ e2e: require build $(TOOLS)/gotestsum ## What needs more: python3 with venv (aid
 	@.ci/no-skips build/e2e.json
 
 race: require build $(TOOLS)/gotestsum ## The concurrent packages once more under the race detector (needs a C compiler)
-	@$(TESTSUM) build/race.json -- -race -short -shuffle=on -count=1 -timeout 15m $(RACE)
+	@$(TESTSUM) build/race.json -- -race -shuffle=on -count=1 -timeout 15m $(RACE)
 
 bench: require build ## Measure, and rewrite docs/benchmarks.md
 	@build/bench
