@@ -8,13 +8,15 @@
 //     makes good.
 //   - The DynamoDB engine deletes nothing by TTL and has no throttling.
 //   - IAM is absent; the recorder sees who calls what instead.
-//   - A container is a process in a PID namespace, with the machine's files and
-//     network; agents' CLIs come from the user's cache folder.
+//   - A container is a process in a PID namespace, with the machine's files, /proc
+//     and network, and a process group where the kernel refuses namespaces;
+//     agents' CLIs come from the user's cache folder.
 //   - Lambda runs at most 8 processes a function and never freezes one.
-//   - Step Functions knows the states and fields of run.asl.json alone, and
-//     keeps closed executions for ever.
+//   - Step Functions knows the states and fields of run.asl.json alone, and goes
+//     on after a token's answer only when the function that had it has returned.
 //   - The gateway has no throttling, no TLS and no access log.
-//   - KMS has one key, without rotation; Secrets Manager one version a secret.
+//   - KMS has one key, without rotation; Secrets Manager one version a secret, deleted
+//     at once.
 //   - ECS, KMS, Secrets Manager and Step Functions answer any call that Outpost
 //     does not make with 400 and its name.
 package stack
