@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"outpost/infra/local/engines/enginetest"
+	"outpost/shared/agent"
+	"outpost/shared/api/apitest"
+	"outpost/shared/audit"
+	"outpost/shared/clock"
+	"outpost/shared/id"
+	"outpost/shared/plan"
+	"outpost/shared/problem"
+	"outpost/shared/runner"
+	"outpost/shared/secret"
+	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/table"
+	"outpost/shared/task"
+	"outpost/shared/token"
+)
+
+// safe holds opened secrets. What the vault does with KMS is under test in
+// shared/secret.
+type safe struct {
+	values map[string]string // by tenant and name
+	host   string
+	err    error
+}
+
+func (s *safe) Open(_ context.Context, tenantID, name string) (value, host string, err error) {
+	if s.err != nil {
+		return "", "", s.err
+	}
+	value, ok := s.values[tenantID+" "+name]
+	if !ok {
+		return "", "", secret.ErrNotSet
+	}
+	if name == secret.GitToken {
+		host = s.host
+	}
+	return value, host, nil
+}
+
+const nonce = "0123456789abcdef0123456789abcdef"
+
+type world struct {
+	*apitest.World
+	*apitest.Route
+	safe   *safe
+	signer *token.Signer
+}
+
+func newWorld(t *testing.T) world {
+	c := clock.NewManual(settlementtest.Start)
+	w := apitest.New(t, enginetest.Table(t, c), c, "pro")
+	signer, err := token.NewSigner([]byte(strings.Repeat("p", 32)))
+	w.Must(err)
+	s := &safe{values: map[string]string{}}
+	h := handler{store: w.Table, vault: s, signer: signer, clock: c, timing: task.DefaultTiming, schemes: []string{"https"},
+		providerURLs: map[string]string{"openai": "http://127.0.0.1:1"}}
+	return world{w, apitest.Serve(t, "POST", "/runner/v1/claim", h.handle), s, signer}
+}
+
+// launched is a run whose first attempt waits to be claimed.
+func (w world) launched(spec task.Spec, agents ...string) task.Run {
+	w.T.Helper()
+	now := w.Clock.Now()
+	spec.Timeout, spec.Priority = 5*time.Minute, task.Normal
+	tk := task.Task{ID: id.New(id.Task, now), Tenant: w.Tenant, State: task.Queued, CreatedAt: now, Spec: spec, Tally: task.Tally{Total: len(agents), Remaining: len(agents)}}
+	for i, name := range agents {
+		a, _ := agent.Lookup(name)
+		tk.Runs = append(tk.Runs, task.Run{ID: id.ForRun(tk.ID, i+1), Task: tk.ID, Tenant: w.Tenant, Number: i + 1, Agent: name, Model: a.DefaultModel,
+			Priority: task.Normal, Timeout: spec.Timeout, State: task.Queued, CreatedAt: now})
+	}
+	w.Must(w.Admit(w.T.Context(), w.Tenant, table.Admission{Caller: w.Caller, Task: tk, Prompt: "fix it", RunsPerDay: plan.Unlimited, Audit: audit.Event{ID: id.New(id.Audit, now), At: now}}))
+	r := w.StartNext()
+	r, err := w.BeginAttempt(w.T.Context(), w.Tenant, r.ID, r.Starts, "token", now.Add(time.Minute))
+	w.Must(err)
+	return r
+}
+
+func (w world) claim(r task.Run, nonce string) apitest.Answer {
+	w.T.Helper()
+	return w.AsWorker(token.Claims{Kind: token.Ticket, Tenant: w.Tenant, Run: r.ID, Attempt: r.Attempt.Number},
+		apitest.Request{Body: fmt.Sprintf(`{"protocol":%d,"nonce":%q}`, runner.Version, nonce)})
+}
+
+func TestAClaimHandsOutEverythingOneWorkerNeeds(t *testing.T) {
+	w := newWorld(t)
+	w.safe.values[w.Tenant+" OPENAI_API_KEY"], w.safe.values[w.Tenant+" ANTHROPIC_API_KEY"] = "its key", "another key"
+	w.safe.values[w.Tenant+" GIT_TOKEN"], w.safe.host = "its token", "GitHub.com"
+	r := w.launched(task.Spec{Repo: "https://github.com/acme/shop", Ref: "main", Setup: "make", Verify: "make test", BudgetUSD: 3}, "codex", "claude", "claude")
+	var got runner.ClaimResponse
+	a := w.claim(r, nonce)
+	a.Into(t, 200, &got)
+	codex, _ := agent.Lookup("codex")
+	deadline := w.Clock.Now().Add(5 * time.Minute)
+	want := runner.ClaimResponse{RunToken: got.RunToken, TokenExpiresAt: deadline.Add(task.DefaultTiming.UploadGrace), Run: r.ID, Task: r.Task, Attempt: 1,
+		Agent: "codex", Model: codex.DefaultModel, Prompt: "fix it", Setup: "make", Verify: "make test", Deadline: deadline, BudgetUSD: 1,
+		Checkout: runner.Checkout{Repo: "https://github.com/acme/shop", Ref: "main", Schemes: []string{"https"}, GitHost: "github.com", GitToken: "its token"},
+		Provider: runner.Provider{Name: "openai", BaseURL: "http://127.0.0.1:1", KeyName: "OPENAI_API_KEY", Key: "its key"}, HeartbeatEverySeconds: 20}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if strings.Contains(string(a.Body), "another key") {
+		t.Error("a key that this agent does not need is handed out")
+	}
+	c, err := w.signer.Verify(token.Run, got.RunToken, w.Clock.Now())
+	if err != nil || c.Tenant != w.Tenant || c.Run != r.ID || c.Attempt != 1 || c.Nonce != nonce || c.Expires != want.TokenExpiresAt.Unix() {
+		t.Errorf("the run token: %+v, %v", c, err)
+	}
+}
+
+func TestALostAnswerIsGivenAgainAndAnotherWorkerIsRefused(t *testing.T) {
+	w := newWorld(t)
+	r := w.launched(task.Spec{Repo: "https://h/a/b"}, "claude")
+	first := w.claim(r, nonce)
+	w.Clock.Advance(10 * time.Second)
+	again := w.claim(r, nonce)
+	if first.Status != 200 || string(first.Body) != string(again.Body) {
+		t.Errorf("%s\n%s", first.Body, again.Body)
+	}
+	w.claim(r, strings.Repeat("f", 32)).Refused(t, problem.TicketBound, "")
+}
+
+func TestWhatEndsAWorkerQuietly(t *testing.T) {
+	w := newWorld(t)
+	cancelled := w.launched(task.Spec{Repo: "https://h/a/b"}, "claude")
+	_, err := w.RequestCancel(t.Context(), w.Tenant, cancelled.ID, audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now()})
+	w.Must(err)
+	w.claim(cancelled, nonce).Refused(t, problem.RunCancelled, "")
+
+	over := w.launched(task.Spec{Repo: "https://h/a/b"}, "claude")
+	_, err = w.EndAttempt(t.Context(), w.Tenant, over.ID, 1, task.AttemptEnd{Cause: task.ContainerStopped, At: w.Clock.Now()})
+	w.Must(err)
+	w.claim(over, nonce).Refused(t, problem.AttemptSuperseded, "")
+
+	over.Attempt.Number = 7
+	w.claim(over, nonce).Refused(t, problem.AttemptSuperseded, "")
+	over.ID = id.ForRun(id.New(id.Task, w.Clock.Now()), 1)
+	w.claim(over, nonce).Refused(t, problem.AttemptSuperseded, "")
+}
+
+func TestASecretThatIsNotSetIsEmptyAndOneThatCannotBeOpenedIsAnError(t *testing.T) {
+	w := newWorld(t)
+	r := w.launched(task.Spec{Repo: "https://h/a/b"}, "claude")
+	var got runner.ClaimResponse
+	w.claim(r, nonce).Into(t, 200, &got)
+	if got.Provider.Key != "" || got.Provider.KeyName != "ANTHROPIC_API_KEY" || got.Checkout.GitToken != "" || got.Checkout.GitHost != "" {
+		t.Errorf("%+v", got)
+	}
+	w.safe.err = errors.New("KMS is down")
+	w.claim(r, nonce).Refused(t, problem.Internal, "")
+	w.safe.err = nil // and the same worker may ask again
+	w.claim(r, nonce).Into(t, 200, nil)
+}
+
+func TestTheGitTokenGoesToItsHostAlone(t *testing.T) {
+	w := newWorld(t)
+	w.safe.values[w.Tenant+" GIT_TOKEN"], w.safe.host = "its token", "github.com"
+	for _, repo := range []string{"https://example.com/a/b", "https://github.com.evil.example/a/b", "https://github.com:8443/a/b", "https://evil.example/github.com/a", "file:///srv/a"} {
+		r := w.launched(task.Spec{Repo: repo}, "claude")
+		if a := w.claim(r, nonce); a.Status != 200 || strings.Contains(string(a.Body), "its token") {
+			t.Errorf("%s: %d %s", repo, a.Status, a.Body)
+		}
+	}
+}
+
+func TestOtherProtocolsAreRefusedBeforeAnythingIsBound(t *testing.T) {
+	w := newWorld(t)
+	r := w.launched(task.Spec{Repo: "https://h/a/b"}, "claude")
+	w.AsWorker(token.Claims{Kind: token.Ticket, Tenant: w.Tenant, Run: r.ID, Attempt: 1},
+		apitest.Request{Body: fmt.Sprintf(`{"protocol":%d,"nonce":%q}`, runner.Version+1, nonce)}).Refused(t, problem.ProtocolUnsupported, "")
+	if now := w.Read(r.ID); now.Attempt.Nonce != "" || now.State != task.Starting {
+		t.Errorf("%+v", now)
+	}
+}
