@@ -1,0 +1,149 @@
+package secret_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"outpost/infra/local/engines/enginetest"
+	"outpost/infra/local/kms"
+	"outpost/infra/local/sdktest"
+	"outpost/shared/clock"
+	"outpost/shared/id"
+	"outpost/shared/secret"
+	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/table"
+)
+
+const arn = "arn:aws:kms:us-east-1:000000000000:key/k"
+
+type world struct {
+	*secret.Vault
+	t            *testing.T
+	store        *table.Table
+	tenant, next string
+}
+
+func newWorld(t *testing.T) world {
+	s, err := kms.Open(arn, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := enginetest.Table(t, clock.NewManual(settlementtest.Start))
+	return world{secret.NewVault(awskms.NewFromConfig(sdktest.Config(t, s.Handler())), arn, store), t, store,
+		id.New(id.Tenant, settlementtest.Start), id.New(id.Tenant, settlementtest.Start)}
+}
+
+func (w world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestTheNewestVersionIsOpened(t *testing.T) {
+	w := newWorld(t)
+	if _, _, err := w.Open(t.Context(), w.tenant, "OPENAI_API_KEY"); !errors.Is(err, secret.ErrNotSet) {
+		t.Errorf("before it is set: %v", err)
+	}
+	for _, value := range []string{"first", "second ü\x00", strings.Repeat("x", 8<<10)} {
+		w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", value, ""))
+		got, host, err := w.Open(t.Context(), w.tenant, "OPENAI_API_KEY")
+		if got != value || host != "" || err != nil {
+			t.Errorf("%q, %q, %v", got, host, err)
+		}
+	}
+	w.must(w.Put(t.Context(), w.tenant, secret.GitToken, "a token", "github.com"))
+	if got, host, err := w.Open(t.Context(), w.tenant, secret.GitToken); got != "a token" || host != "github.com" || err != nil {
+		t.Errorf("%q, %q, %v", got, host, err)
+	}
+	if _, _, err := w.Open(t.Context(), w.next, "OPENAI_API_KEY"); !errors.Is(err, secret.ErrNotSet) {
+		t.Errorf("another tenant's: %v", err)
+	}
+}
+
+func TestTheTableHoldsNoValue(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "a value of some length", ""))
+	s, err := w.store.Secret(t.Context(), w.tenant, "OPENAI_API_KEY")
+	w.must(err)
+	if strings.Contains(string(s.Ciphertext)+string(s.WrappedKey), "value") || s.Display != "…ngth" {
+		t.Errorf("%+v", s)
+	}
+	w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "shortvalue", ""))
+	if s, err = w.store.Secret(t.Context(), w.tenant, "OPENAI_API_KEY"); err != nil || s.Display != "…" || s.Version != 2 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func TestTwoSealsOfOneValueDiffer(t *testing.T) {
+	w := newWorld(t)
+	var seen []string
+	for range 2 {
+		w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "the same", ""))
+		s, err := w.store.Secret(t.Context(), w.tenant, "OPENAI_API_KEY")
+		w.must(err)
+		seen = append(seen, string(s.Ciphertext))
+	}
+	if seen[0] == seen[1] {
+		t.Error("equal values are seen to be equal")
+	}
+}
+
+// Whoever can write to the table moves a ciphertext to where its value would be
+// handed out to somebody else, or changes it.
+func TestASecretThatWasMovedOrChangedDoesNotOpen(t *testing.T) {
+	for why, change := range map[string]func(*world, *table.Sealed){
+		"to another tenant":  func(w *world, _ *table.Sealed) { w.tenant = w.next },
+		"to another name":    func(_ *world, s *table.Sealed) { s.Name = "XAI_API_KEY" },
+		"to another version": func(_ *world, s *table.Sealed) { s.Version = 7 },
+		"changed":            func(_ *world, s *table.Sealed) { s.Version, s.Ciphertext[20] = 2, s.Ciphertext[20]^1 },
+		"cut":                func(_ *world, s *table.Sealed) { s.Version, s.Ciphertext = 2, s.Ciphertext[:10] },
+		"another data key": func(_ *world, s *table.Sealed) {
+			s.Version, s.WrappedKey[len(s.WrappedKey)-1] = 2, s.WrappedKey[len(s.WrappedKey)-1]^1
+		},
+	} {
+		t.Run(why, func(t *testing.T) {
+			w := newWorld(t)
+			w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "a value of some length", ""))
+			s, err := w.store.Secret(t.Context(), w.tenant, "OPENAI_API_KEY")
+			w.must(err)
+			change(&w, &s)
+			w.must(w.store.PutSecret(context.Background(), w.tenant, s))
+			got, _, err := w.Open(t.Context(), w.tenant, s.Name)
+			if err == nil || got != "" || strings.Contains(err.Error(), "a value") {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestWhatIsNotStored(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct{ name, value, host, why string }{
+		{"AWS_SECRET_ACCESS_KEY", "v", "", "no such secret"}, {"", "v", "", "no name"}, {"openai_api_key", "v", "", "another case"},
+		{"OPENAI_API_KEY", "", "", "empty"}, {"OPENAI_API_KEY", strings.Repeat("x", 8<<10+1), "", "too long"},
+		{"OPENAI_API_KEY", "v", "github.com", "a host for a provider's key"}, {secret.GitToken, "v", "", "a token without a host"},
+	} {
+		if err := w.Put(t.Context(), w.tenant, c.name, c.value, c.host); err == nil || strings.Contains(err.Error(), "xxx") {
+			t.Errorf("%s: %v", c.why, err)
+		}
+	}
+}
+
+func TestEveryProvidersKeyAndTheGitTokenCanBeSet(t *testing.T) {
+	w := newWorld(t)
+	if len(secret.Names()) < 6 {
+		t.Errorf("%v", secret.Names())
+	}
+	for _, name := range secret.Names() {
+		host := ""
+		if name == secret.GitToken {
+			host = "example.com"
+		}
+		w.must(w.Put(t.Context(), w.tenant, name, "v", host))
+	}
+}
