@@ -38,11 +38,6 @@ type Idempotency struct {
 // ErrIdempotencyMismatch for a used idempotency key, ErrKeyRevoked,
 // ErrTenantInactive, ErrLimitsChanged, *QuotaError, or ErrConflict.
 func (t *Table) Admit(ctx context.Context, tenantID string, a Admission) error {
-	n := len(a.Task.Runs)
-	if a.RunsPerDay != plan.Unlimited && n > a.RunsPerDay {
-		// The meter's condition cannot say it: a day without a row is at 0.
-		return t.quota(ctx, tenantID, a)
-	}
 	return t.again(ctx, func() error {
 		err := transacted(t.admission(tenantID, a).Run(ctx))
 		var c *conditionFailed
@@ -75,7 +70,11 @@ func (t *Table) admission(tenantID string, a Admission) writeTx {
 		If("'Tenant'.'Entitlement'.'State' = ? AND 'Tenant'.'Entitlement'.'Version' = ?", tenant.Active, a.Caller.Entitlement.Version))
 	meter := t.items.Update("PK", pk).Range("SK", meterSK(a.Task.CreatedAt)).
 		Add("Used", n).Set("TTL", now.Add(meterLife).Unix())
-	if a.RunsPerDay != plan.Unlimited {
+	switch {
+	case a.RunsPerDay == plan.Unlimited:
+	case n > a.RunsPerDay: // never, not even on a day without a row
+		meter.If("Used < ?", 0)
+	default:
 		meter.If("attribute_not_exists(Used) OR Used <= ?", a.RunsPerDay-n)
 	}
 	tx.Update(meter)
@@ -109,9 +108,19 @@ func (f failedTx) Run(context.Context) error { return f.err }
 
 // refusal tells why an admission was refused, the most telling reason first.
 func (t *Table) refusal(ctx context.Context, tenantID string, a Admission, failed []bool) error {
+	if failed[condTask] { // an earlier try of this very admission was carried out after all
+		var mine auditRow
+		err := t.get(ctx, newAuditRow(tenantID, a.Audit).key, &mine)
+		if errors.Is(err, ErrNotFound) {
+			return ErrExists
+		}
+		return err
+	}
 	if a.Idempotency != nil && failed[condIdempotency] {
 		var row idempotencyRow
-		if err := t.get(ctx, idempotencyKey(tenantID, a.Idempotency.Key), &row); err != nil {
+		if err := t.get(ctx, idempotencyKey(tenantID, a.Idempotency.Key), &row); errors.Is(err, ErrNotFound) {
+			return errRaced // it expired this moment
+		} else if err != nil {
 			return err
 		}
 		if row.BodyHash != a.Idempotency.BodyHash {
@@ -124,7 +133,7 @@ func (t *Table) refusal(ctx context.Context, tenantID string, a Admission, faile
 		return ErrKeyRevoked
 	case failed[condTenant]:
 		tn, err := t.Tenant(ctx, tenantID)
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
 		if tn.Entitlement.State != tenant.Active {
@@ -134,7 +143,7 @@ func (t *Table) refusal(ctx context.Context, tenantID string, a Admission, faile
 	case failed[condMeter]:
 		return t.quota(ctx, tenantID, a)
 	default:
-		return ErrExists
+		return errRaced // what stood in the way is gone
 	}
 }
 

@@ -3,6 +3,7 @@ package table
 import (
 	"context"
 	"errors"
+	"reflect"
 	"time"
 
 	"outpost/shared/id"
@@ -11,7 +12,7 @@ import (
 
 // change applies a rule to a run and writes the result, if the row is still the
 // one that the rule saw; else it starts over. A rule that finds its work done
-// returns errUnchanged: the run is returned as it is.
+// returns errUnchanged or changes nothing: the run is returned as it is.
 func (t *Table) change(ctx context.Context, tenantID, runID string, rule func(*task.Run) error) (run task.Run, err error) {
 	err = t.again(ctx, func() error {
 		row, err := t.runRow(ctx, tenantID, runID)
@@ -25,6 +26,9 @@ func (t *Table) change(ctx context.Context, tenantID, runID string, rule func(*t
 				return nil
 			}
 			return err
+		}
+		if reflect.DeepEqual(run, row.Run) {
+			return nil // as after a lost answer
 		}
 		changed, err := newRunRow(tenantID, run, row.Version+1)
 		if err != nil {
@@ -60,8 +64,9 @@ func (t *Table) BeginAttempt(ctx context.Context, tenantID, runID string, start 
 	})
 }
 
-// SetContainer stores the ARN of an open attempt's container. It returns
-// ErrStale when the attempt is no longer the open one.
+// SetContainer stores the ARN of the current attempt's container, even when the
+// attempt has ended meanwhile: the next launch must know what to stop. It
+// returns ErrStale when the attempt was superseded or the run has ended.
 func (t *Table) SetContainer(ctx context.Context, tenantID, runID string, attempt int, arn string) error {
 	_, err := t.change(ctx, tenantID, runID, func(r *task.Run) error {
 		if r.Attempt.Number != attempt || !r.State.InFlight() {
@@ -81,11 +86,18 @@ func live(r *task.Run, attempt int) bool {
 	return r.State.InFlight() && r.Attempt.Number == attempt && r.Attempt.Open() && r.Result == nil
 }
 
+// holds tells whether an attempt was claimed with a nonce; before the claim no
+// nonce holds it, not even an empty one.
+func holds(r *task.Run, nonce string) bool { return nonce != "" && r.Attempt.Nonce == nonce }
+
 // Claim binds an attempt to a nonce and sets the run running; its deadline is
 // set by the first claim of all attempts. The same nonce may ask again.
 // It returns ErrNonceBound for another one, ErrCancelled when a cancel was
 // requested, and ErrStale when the attempt is over.
 func (t *Table) Claim(ctx context.Context, tenantID, runID string, attempt int, nonce string, leaseUntil time.Time) (task.Run, error) {
+	if nonce == "" {
+		return task.Run{}, errors.New("claim: the nonce is empty")
+	}
 	return t.change(ctx, tenantID, runID, func(r *task.Run) error {
 		switch {
 		case !live(r, attempt):
@@ -110,7 +122,7 @@ func (t *Table) Claim(ctx context.Context, tenantID, runID string, attempt int, 
 // the attempt is over or held by another nonce.
 func (t *Table) Heartbeat(ctx context.Context, tenantID, runID string, attempt int, nonce string, leaseUntil time.Time) (task.Run, error) {
 	return t.change(ctx, tenantID, runID, func(r *task.Run) error {
-		if !live(r, attempt) || r.Attempt.Nonce != nonce {
+		if !live(r, attempt) || !holds(r, nonce) {
 			return ErrStale
 		}
 		r.LeaseUntil = leaseUntil
@@ -123,7 +135,7 @@ func (t *Table) Heartbeat(ctx context.Context, tenantID, runID string, attempt i
 // held by another nonce.
 func (t *Table) StoreResult(ctx context.Context, tenantID, runID string, attempt int, nonce string, result task.Result) (task.Run, error) {
 	return t.change(ctx, tenantID, runID, func(r *task.Run) error {
-		if r.Attempt.Number != attempt || r.Attempt.Nonce != nonce {
+		if r.Attempt.Number != attempt || !holds(r, nonce) {
 			return ErrStale
 		}
 		if r.Result != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
 	"github.com/guregu/dynamo/v2"
 )
 
@@ -74,7 +75,7 @@ func transacted(err error) error {
 	switch {
 	case errors.As(err, &cancelled):
 		c := &conditionFailed{failed: make([]bool, len(cancelled.CancellationReasons))}
-		any, transient := false, true
+		refused, transient := false, true
 		for i, r := range cancelled.CancellationReasons {
 			code := ""
 			if r.Code != nil {
@@ -82,22 +83,36 @@ func transacted(err error) error {
 			}
 			switch code {
 			case "ConditionalCheckFailed":
-				c.failed[i], any = true, true
+				c.failed[i], refused = true, true
 			case "", "None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded":
 			default:
 				transient = false
 			}
 		}
-		if any {
+		if refused {
 			return c
 		}
 		if transient {
 			return errRaced
 		}
-	case errors.As(err, &inProgress), errors.As(err, &conflict):
+	case errors.As(err, &inProgress), errors.As(err, &conflict), throttled(err):
 		return errRaced
 	}
 	return err
+}
+
+// throttled tells whether DynamoDB refused a request for the lack of
+// throughput, after the client's own tries.
+func throttled(err error) bool {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	switch api.ErrorCode() {
+	case "ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded":
+		return true
+	}
+	return false
 }
 
 // written translates the error of one conditional write.
@@ -106,7 +121,7 @@ func written(err error, onCondition error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &conflict):
+	case errors.As(err, &conflict), throttled(err):
 		return errRaced
 	case dynamo.IsCondCheckFailed(err):
 		return onCondition

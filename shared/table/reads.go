@@ -69,12 +69,15 @@ func (t *Table) Tasks(ctx context.Context, tenantID, after string, limit int) (t
 		q.Range("GSI1SK", dynamo.Less, u)
 	}
 	var rows []taskRow
-	if err := q.All(ctx, &rows); err != nil {
+	cut, err := q.AllWithLastEvaluatedKey(ctx, &rows)
+	if err != nil {
 		return nil, "", read(err)
 	}
 	if len(rows) > limit {
 		rows = rows[:limit]
 		next = rows[limit-1].Task.ID
+	} else if cut != nil && len(rows) > 0 { // a page ends at 1 MB, before the limit
+		next = rows[len(rows)-1].Task.ID
 	}
 	for _, r := range rows {
 		tasks = append(tasks, r.Task)
@@ -102,7 +105,7 @@ func (t *Table) PutEvents(ctx context.Context, tenantID, runID string, attempt i
 }
 
 // RunEvents returns up to limit events of a run that follow afterSeq, oldest
-// first, and whether more are stored.
+// first and each once, however the batches overlap, and whether more are stored.
 func (t *Table) RunEvents(ctx context.Context, tenantID, runID string, afterSeq int64, limit int) (events []task.Event, more bool, err error) {
 	taskID, n, err := id.SplitRun(runID)
 	if err != nil {
@@ -114,15 +117,17 @@ func (t *Table) RunEvents(ctx context.Context, tenantID, runID string, afterSeq 
 		Range("SK", dynamo.Between, eventSK(taskID, n, from), eventSK(taskID, n, 1<<62)).
 		Consistent(true).Iter()
 	var row eventRow
+	last := afterSeq
 	for iter.Next(ctx, &row) {
 		for _, e := range row.Events {
-			if e.Seq <= afterSeq {
+			if e.Seq <= last {
 				continue
 			}
 			if len(events) == limit {
 				return events, true, nil
 			}
 			events = append(events, e)
+			last = e.Seq
 		}
 		row = eventRow{}
 	}

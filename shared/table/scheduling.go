@@ -162,8 +162,10 @@ func (t *Table) FleetVirtualTime(ctx context.Context) (float64, error) {
 // SetFleetVirtualTime moves the fleet's virtual time forward; it never goes
 // back.
 func (t *Table) SetFleetVirtualTime(ctx context.Context, v float64) error {
-	err := t.items.Put(fleetRow{key{fleetKey, fleetKey}, v}).If("attribute_not_exists(PK) OR VirtualTime < ?", v).Run(ctx)
-	return written(err, nil)
+	return t.again(ctx, func() error {
+		err := t.items.Put(fleetRow{key{fleetKey, fleetKey}, v}).If("attribute_not_exists(PK) OR VirtualTime < ?", v).Run(ctx)
+		return written(err, nil)
+	})
 }
 
 // CountInflight returns about how many runs are in flight over all tenants.

@@ -2,6 +2,8 @@ package table
 
 import (
 	"context"
+	"errors"
+	"reflect"
 	"time"
 
 	"github.com/guregu/dynamo/v2"
@@ -12,7 +14,7 @@ import (
 // CreateTenant stores a new tenant. It returns ErrExists when the id is taken.
 func (t *Table) CreateTenant(ctx context.Context, tn tenant.Tenant) error {
 	row := tenantRow{key: key{tenantPK(tn.ID), tenantSK}, GSI1PK: "TENANTS", GSI1SK: tn.ID, Tenant: tn}
-	return t.create(ctx, row)
+	return t.create(ctx, row.key, row)
 }
 
 // Tenant returns a tenant.
@@ -45,7 +47,7 @@ func (t *Table) PutKey(ctx context.Context, tenantID string, k Key) error {
 	if !k.ExpiresAt.IsZero() {
 		row.ExpiresUnix = k.ExpiresAt.Unix()
 	}
-	return t.create(ctx, row)
+	return t.create(ctx, row.key, row)
 }
 
 // KeyByHash returns the key of a hash, by one read. It is the one way into the
@@ -59,9 +61,11 @@ func (t *Table) KeyByHash(ctx context.Context, hash string) (Key, error) {
 // RevokeKey ends a tenant's key for ever: nothing is written under it from then
 // on. Another tenant's key is not found.
 func (t *Table) RevokeKey(ctx context.Context, tenantID, hash string) error {
-	err := t.items.Update("PK", keyPK(hash)).Range("SK", keySK).Set("'Key'.'State'", KeyRevoked).
-		If("attribute_exists(PK) AND 'Key'.'Tenant' = ?", tenantID).Run(ctx)
-	return written(err, ErrNotFound)
+	return t.again(ctx, func() error { // admissions under the key are in the way for moments
+		err := t.items.Update("PK", keyPK(hash)).Range("SK", keySK).Set("'Key'.'State'", KeyRevoked).
+			If("attribute_exists(PK) AND 'Key'.'Tenant' = ?", tenantID).Run(ctx)
+		return written(err, ErrNotFound)
+	})
 }
 
 // Sealed is one version of a tenant's secret, encrypted.
@@ -77,7 +81,8 @@ type Sealed struct {
 // PutSecret stores a new version of a secret. It returns ErrExists when the
 // version is taken.
 func (t *Table) PutSecret(ctx context.Context, tenantID string, s Sealed) error {
-	return t.create(ctx, secretRow{key{tenantPK(tenantID), secretSK(s.Name, s.Version)}, s})
+	row := secretRow{key{tenantPK(tenantID), secretSK(s.Name, s.Version)}, s}
+	return t.create(ctx, row.key, row)
 }
 
 // Secret returns the newest version of a secret.
@@ -94,7 +99,25 @@ func (t *Table) Secret(ctx context.Context, tenantID, name string) (Sealed, erro
 	return rows[0].Secret, nil
 }
 
-// create puts a row where none is.
-func (t *Table) create(ctx context.Context, row any) error {
-	return written(t.items.Put(row).If("attribute_not_exists(PK)").Run(ctx), ErrExists)
+// create puts a row where none is. The very same row is no obstacle: an answer
+// was lost, and the client put it again.
+func (t *Table) create(ctx context.Context, k key, row any) error {
+	err := t.again(ctx, func() error {
+		return written(t.items.Put(row).If("attribute_not_exists(PK)").Run(ctx), ErrExists)
+	})
+	if !errors.Is(err, ErrExists) {
+		return err
+	}
+	mine, err := dynamo.MarshalItem(row)
+	if err != nil {
+		return err
+	}
+	var there dynamo.Item
+	if err := t.get(ctx, k, &there); err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(mine, there) {
+		return ErrExists
+	}
+	return nil
 }
