@@ -1,0 +1,177 @@
+package artifact_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"outpost/infra/local/engines"
+	"outpost/infra/local/s3"
+	"outpost/shared/artifact"
+	"outpost/shared/task"
+)
+
+const bucket = "artifacts"
+
+// put sends a presigned upload as a worker does.
+func put(t *testing.T, to string, headers map[string]string, body string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, to, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range headers {
+		req.Header.Set(name, value)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	return res.StatusCode
+}
+
+func read(t *testing.T, from string) (int, string) {
+	t.Helper()
+	res, err := http.Get(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
+}
+
+func announce(name, body string) task.Artifact {
+	sum := sha256.Sum256([]byte(body))
+	return task.Artifact{Name: name, Size: int64(len(body)), SHA256: hex.EncodeToString(sum[:])}
+}
+
+// One test, since a process has one S3 server.
+func TestAgainstARealS3Server(t *testing.T) {
+	e, err := s3.Start(context.Background(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Stop)
+	cfg := aws.Config{Region: engines.Region, BaseEndpoint: &e.Endpoint, Credentials: credentials.NewStaticCredentialsProvider(engines.AccessKey, engines.SecretKey, ""),
+		Retryer: func() aws.Retryer { return aws.NopRetryer{} }}
+	name := bucket
+	if _, err := awss3.NewFromConfig(cfg, func(o *awss3.Options) { o.UsePathStyle = true }).CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: &name}); err != nil {
+		t.Fatal(err)
+	}
+	store, ctx := artifact.New(cfg, bucket), t.Context()
+	key := artifact.Key("ten_a", "run_b", 2, task.ArtifactPatch)
+	if key != "tenants/ten_a/runs/run_b/2/patch.diff" {
+		t.Errorf("key %s", key)
+	}
+	const body = "diff --git a/x b/x\n\xff\x00"
+	presign := func(t *testing.T, a task.Artifact) (string, map[string]string) {
+		t.Helper()
+		to, headers, err := store.PresignPut(ctx, key, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return to, headers
+	}
+
+	t.Run("nothing was uploaded", func(t *testing.T) {
+		if _, err := store.Get(ctx, key, 100); !errors.Is(err, artifact.ErrMissing) {
+			t.Errorf("%v", err)
+		}
+		from, err := store.PresignGet(ctx, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, _ := read(t, from); status != 404 {
+			t.Errorf("answered %d", status)
+		}
+	})
+	t.Run("what was not announced is refused", func(t *testing.T) {
+		to, headers := presign(t, announce(task.ArtifactPatch, body))
+		elsewhere := strings.Replace(to, "run_b", "run_c", 1)
+		without := map[string]string{}
+		for why, c := range map[string]struct {
+			to, body string
+			headers  map[string]string
+		}{
+			"other bytes of that length": {to, strings.Repeat("x", len(body)), headers},
+			"longer":                     {to, body + "x", headers},
+			"shorter":                    {to, body[1:], headers},
+			"another run's key":          {elsewhere, body, headers},
+			"without its checksum":       {to, body, without},
+			"another checksum":           {to, "evil", checksum(headers, announce("", "evil"))},
+		} {
+			if status := put(t, c.to, c.headers, c.body); status < 400 {
+				t.Errorf("%s: answered %d", why, status)
+			}
+		}
+		if _, err := store.Get(ctx, key, 100); !errors.Is(err, artifact.ErrMissing) {
+			t.Errorf("something refused was stored: %v", err)
+		}
+	})
+	t.Run("what was announced is kept", func(t *testing.T) {
+		to, headers := presign(t, announce(task.ArtifactPatch, body))
+		for range 2 { // an upload whose answer was lost is repeated
+			if status := put(t, to, headers, body); status != 200 {
+				t.Fatalf("answered %d", status)
+			}
+		}
+		if got, err := store.Get(ctx, key, 100); err != nil || string(got) != body {
+			t.Errorf("%q, %v", got, err)
+		}
+		from, err := store.PresignGet(ctx, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, got := read(t, from); status != 200 || got != body {
+			t.Errorf("%d %q", status, got)
+		}
+		if status, _ := read(t, strings.Replace(from, "patch.diff", "agent.log", 1)); status != 403 {
+			t.Errorf("another key by the same signature: %d", status)
+		}
+		u, err := url.Parse(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seconds := u.Query().Get("X-Amz-Expires"); seconds != strconv.Itoa(int(artifact.URLLife.Seconds())) {
+			t.Errorf("a URL is good for %s seconds", seconds)
+		}
+	})
+	t.Run("an empty artifact", func(t *testing.T) {
+		to, headers := presign(t, announce(task.ArtifactPatch, ""))
+		if status := put(t, to, headers, ""); status != 200 {
+			t.Errorf("answered %d", status)
+		}
+	})
+	t.Run("a checksum that is none", func(t *testing.T) {
+		if _, _, err := store.PresignPut(ctx, key, task.Artifact{SHA256: "zz"}); err == nil {
+			t.Error("it was signed")
+		}
+	})
+}
+
+// checksum replaces the announced checksum by that of something else.
+func checksum(headers map[string]string, a task.Artifact) map[string]string {
+	out := map[string]string{}
+	for name, value := range headers {
+		if out[name] = value; strings.EqualFold(name, "X-Amz-Checksum-Sha256") {
+			out[name] = a.SHA256
+		}
+	}
+	return out
+}
