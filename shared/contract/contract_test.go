@@ -2,6 +2,7 @@ package contract_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -70,6 +71,8 @@ func TestEnumsAreThoseOfTheDomain(t *testing.T) {
 	for name, want := range map[string][]string{
 		"AgentName": agent.Names(), "ReasonCode": reasons, "ProblemCode": codes, "EventKind": task.EventKinds,
 		"RunState":     {"queued", "starting", "running", "succeeded", "failed", "timed_out", "cancelled"},
+		"TaskState":    {string(task.Queued), string(task.Running), string(task.Completed)},
+		"ResultState":  {string(task.Succeeded), string(task.Failed), string(task.TimedOut), string(task.Cancelled)},
 		"VerifyState":  {string(task.VerifyNone), string(task.VerifyPassed), string(task.VerifyFailed), string(task.VerifyTimeout)},
 		"Priority":     {string(task.High), string(task.Normal), string(task.Low)},
 		"Outcome":      {string(task.OutcomeSucceeded), string(task.OutcomeFailed), string(task.OutcomeCancelled)},
@@ -115,6 +118,87 @@ func TestEveryExampleIsWhatItsSchemaSays(t *testing.T) {
 	}
 	if found < 10 {
 		t.Errorf("only %d examples were found", found)
+	}
+}
+
+// Every example of an answer, where it stands or where it is referred to.
+func TestEveryExampleOfAnAnswerIsWhatItsSchemaSays(t *testing.T) {
+	doc, found := document(t), 0
+	components := doc["components"].(map[string]any)
+	follow := func(node any) map[string]any {
+		object, _ := node.(map[string]any)
+		if ref, ok := object["$ref"].(string); ok {
+			parts := strings.Split(ref, "/") // #/components/kind/name
+			object, _ = components[parts[2]].(map[string]any)[parts[3]].(map[string]any)
+		}
+		return object
+	}
+	for path, item := range doc["paths"].(map[string]any) {
+		for method, raw := range item.(map[string]any) {
+			op, err := contract.Load(method, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answers, _ := raw.(map[string]any)["responses"].(map[string]any)
+			for code, answer := range answers {
+				status, err := strconv.Atoi(code)
+				if err != nil {
+					t.Fatal(err)
+				}
+				content, _ := follow(answer)["content"].(map[string]any)
+				for media, m := range content {
+					examples, _ := m.(map[string]any)["examples"].(map[string]any)
+					for name, e := range examples {
+						found++
+						if err := op.CheckAnswer(status, media, follow(e)["value"]); err != nil {
+							t.Errorf("example %s: %v", name, err)
+						}
+					}
+				}
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d examples were found", found)
+	}
+}
+
+func TestProblemsAreWhatTheirSchemaSays(t *testing.T) {
+	op, err := contract.Load("POST", "/v1/tasks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []struct{ body, why string }{
+		{`{"type":"x"}`, "fields are missing"}, {`{"code":"new","type":"t","title":"t","status":400,"detail":"d","request_id":"r","retryable":false}`, "a code that is not in the table"},
+	} {
+		body, err := jsonschema.UnmarshalJSON(strings.NewReader(bad.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if op.CheckAnswer(400, "application/problem+json", body) == nil {
+			t.Errorf("an answer passes although %s", bad.why)
+		}
+	}
+	if op.CheckAnswer(418, "application/problem+json", nil) == nil || op.CheckAnswer(202, "text/plain", nil) == nil {
+		t.Error("an answer passes that the contract does not know")
+	}
+}
+
+func TestEverySchemaOfARequestRefusesWhatItDoesNotKnow(t *testing.T) {
+	for path, item := range document(t)["paths"].(map[string]any) {
+		for method := range item.(map[string]any) {
+			op, err := contract.Load(method, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !op.HasBody {
+				continue
+			}
+			got := op.CheckBody(map[string]any{"no_such_field": "x"})
+			if !slices.ContainsFunc(got, func(f problem.Field) bool { return f.Field == "/no_such_field" }) {
+				t.Errorf("%s %s: %v", method, path, got)
+			}
+		}
 	}
 }
 
