@@ -221,3 +221,24 @@ func wholeTree(t *testing.T, end string) {
 	}
 	eventually(t, "nothing is left after "+end, func() bool { return len(marked(t, mark)) == 0 })
 }
+
+// Without namespaces a crash of Outpost may leave an agent's children behind.
+func TestOpenEndsWhatACrashLeft(t *testing.T) {
+	dir := t.TempDir()
+	stray := exec.Command("sleep", "600")
+	stray.Env = []string{"TMPDIR=" + filepath.Join(dir, "scratch", "worker-1", "tmp"), "PATH=" + os.Getenv("PATH")}
+	other := exec.Command("sleep", "600")
+	other.Env = []string{"TMPDIR=" + dir, "PWD=" + filepath.Join(dir, "scratch"), "PATH=" + os.Getenv("PATH")}
+	for _, cmd := range []*exec.Cmd{stray, other} {
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open(t, dir, "PROGRAM=exit")
+	_ = stray.Wait() // it never returns for one that lives
+	if err := other.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("a stranger was killed: %v", err)
+	}
+	_ = other.Process.Kill()
+	_ = other.Wait()
+}

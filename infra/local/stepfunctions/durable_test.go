@@ -2,6 +2,7 @@ package stepfunctions_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -35,6 +36,21 @@ type world struct {
 	clock  *clock.Manual
 	tokens chan string
 	crash  func()
+
+	function function // in place of one that hands its token over
+}
+
+// function is what Launch does with its token, and what it returns.
+type function func(ctx context.Context, token string) error
+
+func (f function) Invoke(ctx context.Context, _ string, payload []byte) ([]byte, error) {
+	var in struct {
+		Token string `json:"task_token"`
+	}
+	if err := json.Unmarshal(payload, &in); err != nil {
+		return nil, err
+	}
+	return []byte("null"), f(ctx, in.Token)
 }
 
 func newWorld(t *testing.T) *world {
@@ -50,7 +66,11 @@ func (w *world) open(t *testing.T) *stepfunctions.Service {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s, err := stepfunctions.Open(ctx, machine, m, w.dir, w.clock, &functions{tokens: w.tokens})
+	var invoker stepfunctions.Invoker = &functions{tokens: w.tokens}
+	if w.function != nil {
+		invoker = w.function
+	}
+	s, err := stepfunctions.Open(ctx, machine, m, w.dir, w.clock, invoker)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,6 +169,75 @@ func TestAnAnswerThatWasAcceptedOutlivesACrash(t *testing.T) {
 	until(t, "it ends", func() bool { return w.describe(t, "x").Status == types.ExecutionStatusFailed })
 	if got := w.describe(t, "x"); *got.Error != "Refused" || len(w.tokens) != 0 {
 		t.Errorf("it ended with %s after %d more launches", *got.Error, len(w.tokens))
+	}
+}
+
+func (w *world) answer(token string) error {
+	output := `"mine"`
+	_, err := w.SendTaskSuccess(context.Background(), &sfn.SendTaskSuccessInput{TaskToken: &token, Output: &output})
+	return err
+}
+
+// A function may answer its own token before it returns, and die after that.
+func TestAnAnswerWhileTheFunctionRunsCounts(t *testing.T) {
+	for _, end := range []error{nil, &asl.TaskError{Name: "Runtime.ExitError"}} {
+		w := newWorld(t)
+		w.crash()
+		w.function = func(_ context.Context, token string) error {
+			if err := w.answer(token); err != nil {
+				t.Error(err)
+			}
+			var late *types.TaskTimedOut
+			if err := w.answer(token); !errors.As(err, &late) {
+				t.Errorf("a second answer gets %v", err)
+			}
+			return end
+		}
+		w.open(t)
+		if err := w.start(t, "x", `{"pause":0}`); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "it ends", func() bool { return w.describe(t, "x").Status != types.ExecutionStatusRunning })
+		if got := w.describe(t, "x"); got.Output == nil || !strings.Contains(*got.Output, "mine") {
+			t.Errorf("it ended %s", got.Status)
+		}
+	}
+}
+
+func TestAnAnswerBeforeACrashSparesTheSecondInvocation(t *testing.T) {
+	w := newWorld(t)
+	w.crash()
+	w.function = func(ctx context.Context, token string) error {
+		w.tokens <- token
+		<-ctx.Done() // it has answered, but not returned, when Outpost dies
+		return ctx.Err()
+	}
+	w.open(t)
+	if err := w.start(t, "x", `{"pause":0}`); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.answer(<-w.tokens); err != nil {
+		t.Fatal(err)
+	}
+	w.crash()
+	w.open(t)
+	until(t, "it ends", func() bool { return w.describe(t, "x").Status == types.ExecutionStatusSucceeded })
+	if len(w.tokens) != 0 {
+		t.Error("the function was invoked again")
+	}
+}
+
+func TestAFunctionThatFailsIsNotWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	w.crash()
+	w.function = func(context.Context, string) error { return errors.New("the process died") }
+	w.open(t)
+	if err := w.start(t, "x", `{"pause":0}`); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it fails though the clock stands still", func() bool { return w.describe(t, "x").Status == types.ExecutionStatusFailed })
+	if got := w.describe(t, "x"); *got.Error != "Lambda.Unknown" {
+		t.Errorf("it failed with %s", *got.Error)
 	}
 }
 
