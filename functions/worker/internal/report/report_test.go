@@ -171,7 +171,14 @@ func TestAnEventDoesNotWaitForCompanyForLong(t *testing.T) {
 }
 
 func TestAnAPIThatIsGoneHoldsUpNoAgentThatHasEnded(t *testing.T) {
-	client := start(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	asked := make(chan struct{}, 1)
+	client := start(t, func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
 	agent, ended := context.WithCancel(t.Context())
 	send, giveUp := context.WithCancel(t.Context())
 	lost := make(chan error, 1)
@@ -185,6 +192,7 @@ func TestAnAPIThatIsGoneHoldsUpNoAgentThatHasEnded(t *testing.T) {
 	}()
 	ended()
 	<-emitted
+	<-asked // a sending that never began has lost nothing
 	giveUp()
 	events.Close()
 	if err := <-lost; !errors.Is(err, context.Canceled) {
