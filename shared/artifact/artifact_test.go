@@ -103,6 +103,10 @@ func TestAgainstARealS3Server(t *testing.T) {
 	})
 	t.Run("what was not announced is refused", func(t *testing.T) {
 		to, headers := presign(t, announce(task.ArtifactPatch, body))
+		// A signed length is refused before the body is sent.
+		if u, err := url.Parse(to); err != nil || !strings.Contains(u.Query().Get("X-Amz-SignedHeaders"), "content-length") {
+			t.Errorf("the length is not signed: %s", to)
+		}
 		elsewhere := strings.Replace(to, "run_b", "run_c", 1)
 		without := map[string]string{}
 		for why, c := range map[string]struct {

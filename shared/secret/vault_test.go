@@ -1,8 +1,12 @@
 package secret_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -118,6 +122,37 @@ func TestASecretThatWasMovedOrChangedDoesNotOpen(t *testing.T) {
 				t.Errorf("%q, %v", got, err)
 			}
 		})
+	}
+}
+
+// The cipher itself is bound to its row: that does not hang on KMS alone.
+func TestAMovedSecretDoesNotOpenEvenWhereKMSForgetsTheContext(t *testing.T) {
+	w := newWorld(t)
+	service, err := kms.Open(arn, t.TempDir())
+	w.must(err)
+	forgetful := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		var call map[string]any
+		if err := json.NewDecoder(r.Body).Decode(&call); err != nil {
+			t.Error(err)
+		}
+		delete(call, "EncryptionContext")
+		body, err := json.Marshal(call)
+		if err != nil {
+			t.Error(err)
+		}
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		service.Handler().ServeHTTP(rw, r)
+	})
+	vault := secret.NewVault(awskms.NewFromConfig(sdktest.Config(t, forgetful)), arn, w.store)
+	w.must(vault.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "a value", ""))
+	if got, _, err := vault.Open(t.Context(), w.tenant, "OPENAI_API_KEY"); got != "a value" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	s, err := w.store.Secret(t.Context(), w.tenant, "OPENAI_API_KEY")
+	w.must(err)
+	w.must(w.store.PutSecret(t.Context(), w.next, s))
+	if got, _, err := vault.Open(t.Context(), w.next, "OPENAI_API_KEY"); err == nil || got != "" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
