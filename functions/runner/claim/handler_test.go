@@ -8,7 +8,11 @@ import (
 	"testing"
 	"time"
 
+	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
+
 	"outpost/infra/local/engines/enginetest"
+	"outpost/infra/local/kms"
+	"outpost/infra/local/sdktest"
 	"outpost/shared/agent"
 	"outpost/shared/api/apitest"
 	"outpost/shared/audit"
@@ -24,8 +28,8 @@ import (
 	"outpost/shared/token"
 )
 
-// safe holds opened secrets. What the vault does with KMS is under test in
-// shared/secret.
+// safe holds opened secrets, and can fail. The real vault has a test of its own
+// below.
 type safe struct {
 	values map[string]string // by tenant and name
 	host   string
@@ -44,6 +48,15 @@ func (s *safe) Open(_ context.Context, tenantID, name string) (value, host strin
 		host = s.host
 	}
 	return value, host, nil
+}
+
+// sealed is a vault under a real key, on the world's table.
+func sealed(w world) *secret.Vault {
+	w.T.Helper()
+	const arn = "arn:aws:kms:us-east-1:000000000000:key/k"
+	s, err := kms.Open(arn, w.T.TempDir())
+	w.Must(err)
+	return secret.NewVault(awskms.NewFromConfig(sdktest.Config(w.T, s.Handler())), arn, w.Table)
 }
 
 const nonce = "0123456789abcdef0123456789abcdef"
@@ -158,6 +171,26 @@ func TestASecretThatIsNotSetIsEmptyAndOneThatCannotBeOpenedIsAnError(t *testing.
 	w.claim(r, nonce).Refused(t, problem.Internal, "")
 	w.safe.err = nil // and the same worker may ask again
 	w.claim(r, nonce).Into(t, 200, nil)
+}
+
+func TestWhatATenantSealedOpensForItsOwnRunsAlone(t *testing.T) {
+	w := newWorld(t)
+	v := sealed(w)
+	h := handler{store: w.Table, vault: v, signer: w.signer, clock: w.Clock, timing: task.DefaultTiming, schemes: []string{"https"}}
+	w.Route = apitest.Serve(t, "POST", "/runner/v1/claim", h.handle)
+	claimed := func() (got runner.ClaimResponse) {
+		w.claim(w.launched(task.Spec{Repo: "https://github.com/a/b"}, "claude"), nonce).Into(t, 200, &got)
+		return got
+	}
+	w.Must(v.Put(t.Context(), w.Stranger("pro").Tenant, "ANTHROPIC_API_KEY", "a stranger's key", ""))
+	w.Must(v.Put(t.Context(), w.Tenant, secret.GitToken, "its token", "github.com"))
+	if got := claimed(); got.Provider.Key != "" || got.Checkout.GitToken != "its token" {
+		t.Errorf("before its key is set: %+v, %+v", got.Provider, got.Checkout)
+	}
+	w.Must(v.Put(t.Context(), w.Tenant, "ANTHROPIC_API_KEY", "its key", ""))
+	if got := claimed(); got.Provider.Key != "its key" {
+		t.Errorf("%+v", got.Provider)
+	}
 }
 
 func TestTheGitTokenGoesToItsHostAlone(t *testing.T) {
