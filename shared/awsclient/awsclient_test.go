@@ -2,6 +2,10 @@ package awsclient_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"testing"
 
 	"outpost/shared/awsclient"
@@ -18,8 +22,8 @@ func TestTheEnvironmentSaysWhereAndInWhoseName(t *testing.T) {
 	if cfg.Region != "eu-central-1" || cfg.AppID != "scheduler" || cfg.BaseEndpoint == nil || *cfg.BaseEndpoint != "http://127.0.0.1:1" {
 		t.Errorf("region %q, application %q, endpoint %v", cfg.Region, cfg.AppID, cfg.BaseEndpoint)
 	}
-	if cfg.RetryMaxAttempts != 4 {
-		t.Errorf("%d tries a request", cfg.RetryMaxAttempts)
+	if cfg.Retryer().MaxAttempts() != 4 {
+		t.Errorf("%d tries a request", cfg.Retryer().MaxAttempts())
 	}
 }
 
@@ -27,5 +31,18 @@ func TestABrokenEnvironmentIsAnError(t *testing.T) {
 	t.Setenv("AWS_RETRY_MODE", "for ever")
 	if _, err := awsclient.Load(context.Background()); err == nil {
 		t.Error("the function starts with a retry mode that does not exist")
+	}
+}
+
+func TestAnAnswerThatBreaksOffIsAskedForAgain(t *testing.T) {
+	r := awsclient.NewRetryer()
+	for _, err := range []error{net.ErrClosed, io.ErrUnexpectedEOF} {
+		broken := fmt.Errorf("deserialization failed: %w", &net.OpError{Op: "read", Net: "tcp", Err: err})
+		if !r.IsErrorRetryable(broken) {
+			t.Errorf("%v is not tried again", broken)
+		}
+	}
+	if r.IsErrorRetryable(errors.New("a condition does not hold")) {
+		t.Error("any error is tried again")
 	}
 }

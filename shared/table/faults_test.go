@@ -14,3 +14,10 @@ func conflictAnswer(r *http.Request) *http.Response {
 	return &http.Response{StatusCode: http.StatusBadRequest, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
 		Header: http.Header{"Content-Type": {"application/x-amz-json-1.0"}}, Body: io.NopCloser(strings.NewReader(body))}
 }
+
+// drop throws an answer away. It is read to its end first: a connection that is
+// given back with an unread answer may be closed while the next request has it.
+func drop(res *http.Response) {
+	_, _ = io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+}

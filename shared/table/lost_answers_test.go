@@ -27,7 +27,7 @@ import (
 type answers func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error)
 
 func (f answers) RoundTrip(r *http.Request) (*http.Response, error) {
-	return f(r, func() (*http.Response, error) { return http.DefaultTransport.RoundTrip(r) })
+	return f(r, func() (*http.Response, error) { return enginetest.Transport.RoundTrip(r) })
 }
 
 func operation(r *http.Request) string {
@@ -75,7 +75,7 @@ func TestAWholeLifeWithEveryFirstAnswerLostHappensOnce(t *testing.T) {
 		res, err := send()
 		if op := operation(r); err == nil && firstTry(r) && op != "GetItem" && op != "Query" {
 			lost.Add(1)
-			res.Body.Close()
+			drop(res)
 			return nil, errors.New("the answer was lost")
 		}
 		return res, err
@@ -137,7 +137,7 @@ func TestAnAdmissionThatWasInProgressIsNotRefusedAsADouble(t *testing.T) {
 			b := benchHearing(t, func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error) {
 				res, err := send()
 				if err == nil && operation(r) == "TransactWriteItems" && heard.Add(1) <= 3 { // every try of the client
-					res.Body.Close()
+					drop(res)
 					return refused(r, exception), nil
 				}
 				return res, err

@@ -44,9 +44,9 @@ func (f *flaky) RoundTrip(r *http.Request) (*http.Response, error) {
 	if conflict && r.Header.Get("X-Amz-Target") == "DynamoDB_20120810.TransactWriteItems" {
 		return conflictAnswer(r), nil
 	}
-	res, err := http.DefaultTransport.RoundTrip(r)
+	res, err := enginetest.Transport.RoundTrip(r)
 	if err == nil && lose {
-		res.Body.Close()
+		drop(res)
 		return nil, errors.New("the answer was lost")
 	}
 	return res, err

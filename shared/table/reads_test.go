@@ -26,7 +26,7 @@ func (c *calls) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.mu.Lock()
 	c.by[operation(r)]++
 	c.mu.Unlock()
-	return http.DefaultTransport.RoundTrip(r)
+	return enginetest.Transport.RoundTrip(r)
 }
 
 // Each price is what one call of the method may ask of DynamoDB at most, when

@@ -64,7 +64,7 @@ type counting struct{ calls atomic.Int32 }
 
 func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.calls.Add(1)
-	return http.DefaultTransport.RoundTrip(r)
+	return enginetest.Transport.RoundTrip(r)
 }
 
 func TestReadingATaskCostsTwoReads(t *testing.T) {

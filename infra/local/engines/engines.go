@@ -140,6 +140,9 @@ func Embedded(ctx context.Context, name, endpoint string, died <-chan error, sto
 func answers(ctx context.Context, endpoint string, ended <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	// A connection of its own each time: one that is closed with an unread
+	// answer must not come back from a pool that others use.
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -147,7 +150,7 @@ func answers(ctx context.Context, endpoint string, ended <-chan struct{}) error 
 		if err != nil {
 			return err
 		}
-		if res, err := http.DefaultClient.Do(req); err == nil {
+		if res, err := client.Do(req); err == nil {
 			res.Body.Close()
 			return nil
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"outpost/infra/local/engines"
+	"outpost/shared/awsclient"
 	"outpost/shared/clock"
 	"outpost/shared/id"
 	"outpost/shared/table"
@@ -23,19 +24,27 @@ var engine = sync.OnceValues(func() (*engines.Engine, error) {
 	return engines.DynamoDB(context.Background(), "", os.Stderr) // it dies with the test binary
 })
 
+// Transport has a connection for each request, so that what one test breaks no
+// other one meets.
+var Transport http.RoundTripper = &http.Transport{DisableKeepAlives: true}
+
 // Client returns a client of the engine whose requests go through transport
-// (nil: the default one).
+// and are tried once; nil is Transport, with the retries of production.
 func Client(t testing.TB, transport http.RoundTripper) *dynamodb.Client {
 	t.Helper()
 	e, err := engine()
 	if err != nil {
 		t.Fatal(err)
 	}
+	var retryer aws.Retryer = aws.NopRetryer{} // what a test does to requests, its code sees
+	if transport == nil {
+		transport, retryer = Transport, awsclient.NewRetryer()
+	}
 	return dynamodb.New(dynamodb.Options{
 		BaseEndpoint: &e.Endpoint, Region: engines.Region,
 		Credentials: credentials.NewStaticCredentialsProvider(engines.AccessKey, engines.SecretKey, ""),
 		HTTPClient:  &http.Client{Transport: transport},
-		Retryer:     aws.NopRetryer{},
+		Retryer:     retryer,
 	})
 }
 
