@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,24 +21,16 @@ import (
 	"outpost/shared/tenant"
 )
 
-// counting counts the calls to the table.
-type counting struct{ calls atomic.Int32 }
-
-func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
-	c.calls.Add(1)
-	return enginetest.Transport.RoundTrip(r)
-}
-
 type world struct {
 	t     *testing.T
 	h     handler
 	store *table.Table
 	clock *clock.Manual
-	reads *counting
+	reads *enginetest.Counter
 }
 
 func newWorld(t *testing.T) world {
-	c, reads := clock.NewManual(settlementtest.Start), &counting{}
+	c, reads := clock.NewManual(settlementtest.Start), &enginetest.Counter{}
 	name := enginetest.TableName(t, enginetest.Client(t, nil))
 	hasher, err := apikey.NewHasher("v1", []byte(strings.Repeat("p", 32)))
 	if err != nil {
@@ -84,9 +74,9 @@ func TestAGoodKeyCostsOneReadAndTellsItsCaller(t *testing.T) {
 	w := newWorld(t)
 	secret, k := w.key(nil)
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER "} {
-		before := w.reads.calls.Load()
+		before := w.reads.Calls()
 		a := w.ask(scheme + secret)
-		if n := w.reads.calls.Load() - before; !a.IsAuthorized || n != 1 {
+		if n := w.reads.Calls() - before; !a.IsAuthorized || n != 1 {
 			t.Fatalf("%s: %v after %d reads", scheme, a.IsAuthorized, n)
 		}
 		want, err := api.CallerContext(tenant.Caller{Tenant: k.Tenant, KeyID: k.ID, KeyHash: k.Hash, Scopes: k.Scopes, Entitlement: k.Entitlement})
@@ -123,7 +113,7 @@ func TestGarbageIsRefusedWithoutARead(t *testing.T) {
 			t.Errorf("%s: %+v", c.why, a)
 		}
 	}
-	if n := w.reads.calls.Load(); n != 0 {
+	if n := w.reads.Calls(); n != 0 {
 		t.Errorf("%d reads", n)
 	}
 }

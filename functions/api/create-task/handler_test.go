@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -310,21 +309,13 @@ func TestALostWakeupLosesNoTask(t *testing.T) {
 	}
 }
 
-// counting counts the calls to the table.
-type counting struct{ calls atomic.Int32 }
-
-func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
-	c.calls.Add(1)
-	return enginetest.Transport.RoundTrip(r)
-}
-
 func TestASubmissionIsOneTransactionAndOneSend(t *testing.T) {
-	c, count := clock.NewManual(settlementtest.Start), &counting{}
+	c, count := clock.NewManual(settlementtest.Start), &enginetest.Counter{}
 	name := enginetest.TableName(t, enginetest.Client(t, nil))
 	w := apitest.New(t, table.New(enginetest.Client(t, nil), name, c), c, "pro")
 	sees := on(t, w, table.New(enginetest.Client(t, count), name, c))
 	sees.post(body(map[string]any{"agents": []any{"all"}}), "Idempotency-Key", "k").Into(t, 202, nil)
-	if count.calls.Load() != 1 || sees.bell.rung.Load() != 1 {
-		t.Errorf("%d calls, %d sends", count.calls.Load(), sees.bell.rung.Load())
+	if count.Calls() != 1 || sees.bell.rung.Load() != 1 {
+		t.Errorf("%d calls, %d sends", count.Calls(), sees.bell.rung.Load())
 	}
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,21 +57,13 @@ func TestThePlaceInTheQueueIsToldWhenAsked(t *testing.T) {
 	}
 }
 
-// counting counts the calls to the table.
-type counting struct{ calls atomic.Int32 }
-
-func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
-	c.calls.Add(1)
-	return enginetest.Transport.RoundTrip(r)
-}
-
 func TestReadingATaskCostsTwoReads(t *testing.T) {
-	c, count := clock.NewManual(settlementtest.Start), &counting{}
+	c, count := clock.NewManual(settlementtest.Start), &enginetest.Counter{}
 	name := enginetest.TableName(t, enginetest.Client(t, nil))
 	w := apitest.New(t, table.New(enginetest.Client(t, nil), name, c), c, "pro")
 	tk := w.SubmitAs(w.Caller, 3)
 	serve(t, table.New(enginetest.Client(t, count), name, c)).As(w.Caller, apitest.Request{ID: tk.ID}).Into(t, 200, nil)
-	if n := count.calls.Load(); n != 2 {
+	if n := count.Calls(); n != 2 {
 		t.Errorf("it took %d calls", n)
 	}
 }
