@@ -225,7 +225,7 @@ type beating struct {
 }
 
 func (b beating) Describe(ctx context.Context, in workflow.Input) (workflow.Status, error) {
-	_, err := b.w.Heartbeat(ctx, b.w.Tenant, b.r.ID, 1, b.r.Attempt.Nonce, b.w.Clock.Now().Add(time.Minute))
+	_, err := b.w.Heartbeat(ctx, b.w.Tenant, b.r.ID, 1, b.r.Attempt.Nonce, task.Spend{}, b.w.Clock.Now().Add(time.Minute))
 	b.w.Must(err)
 	return b.Workflow.Describe(ctx, in)
 }

@@ -49,7 +49,7 @@ const (
 	spareHints = 16
 	maxRounds  = 20 // of picking and starting in one invocation
 	// spare is what of the function's time is left for the start in hand.
-	spare = 10 * time.Second
+	spare = 5 * time.Second
 )
 
 // handle looks at the tenants of the wakeups and at those of the waiting index,

@@ -31,13 +31,14 @@ func (a *attempt) agent(ctx context.Context, tree *checkout.WorkTree) error {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	gate, err := proxy.Start(proxy.Config{
-		Provider: a.claim.Provider, Model: a.claim.Model, BudgetUSD: a.claim.BudgetUSD, Scrubber: a.scrubber,
+		Provider: a.claim.Provider, Model: a.claim.Model, BudgetUSD: a.claim.BudgetUSD, SpentUSD: a.claim.SpentUSD, Scrubber: a.scrubber,
 		Stop: func() { giveUp(errHopeless) },
 	})
 	if err != nil {
 		return err
 	}
 	defer gate.Close()
+	a.gate.Store(gate)
 	log, transcript, err := a.logs()
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ type fakeAPI struct {
 	mu       sync.Mutex
 	nonce    string
 	cancel   bool
+	spend    task.Spend        // as the last heartbeat told
 	refuse   map[string]string // call → code of a 409
 	lose     func(call string, n int) bool
 	calls    map[string]int
@@ -115,6 +116,9 @@ func (a *fakeAPI) handle(call string, r *http.Request, body []byte) any {
 		}
 		return runner.PinResponse{Commit: a.pinned}
 	case "heartbeat":
+		var in runner.HeartbeatRequest
+		a.decode(body, &in)
+		a.spend = in.Spend
 		return runner.HeartbeatResponse{Cancel: a.cancel}
 	case "events":
 		a.takeEvents(body)

@@ -14,6 +14,7 @@ import (
 	"outpost/functions/worker/internal/git"
 	"outpost/functions/worker/internal/outcome"
 	"outpost/functions/worker/internal/output"
+	"outpost/functions/worker/internal/proxy"
 	"outpost/functions/worker/internal/report"
 	"outpost/functions/worker/internal/sandbox"
 	"outpost/shared/problem"
@@ -32,7 +33,8 @@ type attempt struct {
 	scrubber *redact.Scrubber
 	outputs  *output.Set
 	events   *report.Events
-	phase    atomic.Value // string, for heartbeats
+	phase    atomic.Value                // string, for heartbeats
+	gate     atomic.Pointer[proxy.Proxy] // of the agent, once it runs
 	// commandOutput is the log of the tenant's commands; nil before the first.
 	commandOutput *output.File
 
@@ -140,7 +142,7 @@ func (a *attempt) beat(ctx context.Context) <-chan struct{} {
 	go func() {
 		defer close(ended)
 		for {
-			cancel, err := a.client.Heartbeat(ctx, a.phase.Load().(string))
+			cancel, err := a.client.Heartbeat(ctx, a.phase.Load().(string), a.spent())
 			if err != nil {
 				a.refused(err)
 			}
@@ -155,6 +157,14 @@ func (a *attempt) beat(ctx context.Context) <-chan struct{} {
 		}
 	}()
 	return ended
+}
+
+// spent is what the provider has told so far.
+func (a *attempt) spent() (s task.Spend) {
+	if gate := a.gate.Load(); gate != nil {
+		s.Usage, s.CostUSD = gate.Usage()
+	}
+	return s
 }
 
 // enter begins a phase.

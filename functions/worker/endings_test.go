@@ -73,6 +73,8 @@ func TestEveryEndHasItsReason(t *testing.T) {
 			script: "while :; do ask; done", state: task.Failed, reason: task.ReasonProviderUnreachable},
 		{why: "the budget ends the run, with what there is", given: func(w *world) { w.api.claim.BudgetUSD = 0.005 },
 			script: "echo x > new; while :; do ask; done", state: task.Failed, reason: task.ReasonBudgetExceeded, patch: true},
+		{why: "what earlier attempts spent is taken off the budget", given: func(w *world) { w.api.claim.BudgetUSD, w.api.claim.SpentUSD = 5, 4.995 },
+			script: "echo x > new; ask; sleep 60", state: task.Failed, reason: task.ReasonBudgetExceeded, patch: true},
 		{why: "the agent is not installed", given: func(w *world) { w.settings.Agents = w.t.TempDir() },
 			state: task.Failed, reason: task.ReasonWorkerFailed, detail: "claude"},
 		{why: "a patch of 50 MB", script: "head -c 52428800 /dev/urandom > big",

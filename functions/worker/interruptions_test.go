@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -124,6 +125,27 @@ func TestTheDeadlineEndsEveryPhase(t *testing.T) {
 				t.Errorf("patch saved: %v", saved)
 			}
 		})
+	}
+}
+
+func TestHeartbeatsTellWhatIsSpent(t *testing.T) {
+	w := newWorld(t)
+	told := make(chan struct{})
+	var once sync.Once
+	w.api.onCall = func(call string) {
+		if call == "heartbeat" && w.api.spend.Usage.InputTokens == 1000 { // by the one before
+			once.Do(func() { close(told) })
+		}
+	}
+	go func() {
+		<-told
+		w.api.mu.Lock()
+		defer w.api.mu.Unlock()
+		w.api.cancel = true
+	}()
+	w.ended(w.run("ask; while :; do sleep 0.1; done"), task.Cancelled, task.ReasonCancelled)
+	if s := w.api.spend; s.CostUSD == nil || *s.CostUSD <= 0 || s.Usage.OutputTokens != 200 {
+		t.Errorf("the heartbeats told %+v", s)
 	}
 }
 

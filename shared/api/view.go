@@ -134,11 +134,13 @@ func ViewRun(r task.Run, ranked []string) Run {
 		seconds := r.EndedAt.Sub(r.StartedAt).Round(time.Millisecond).Seconds()
 		v.DurationSeconds = &seconds
 	}
+	if spend := r.Spend(); r.Result != nil || r.State.Terminal() && !spend.Nothing() {
+		v.Usage = &Usage{spend.Usage.InputTokens, spend.Usage.CachedInputTokens, spend.Usage.OutputTokens, spend.CostUSD}
+	}
 	if res := r.Result; res != nil {
 		if res.Patch.Bytes > 0 {
 			v.Patch = &res.Patch
 		}
-		v.Usage = &Usage{res.Usage.InputTokens, res.Usage.CachedInputTokens, res.Usage.OutputTokens, res.CostUSD}
 		v.Verify = &Verify{State: string(res.Verify.State)}
 		if res.Verify.State == task.VerifyPassed || res.Verify.State == task.VerifyFailed {
 			v.Verify.ExitCode = &res.Verify.ExitCode

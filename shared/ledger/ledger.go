@@ -7,7 +7,8 @@ import (
 	"outpost/shared/agent"
 )
 
-// Row is the usage of one run, written once when it is settled.
+// Row is the usage of one run over all its attempts, written once when it is
+// settled.
 type Row struct {
 	ID      string // led_<ulid>
 	Run     string

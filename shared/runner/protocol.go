@@ -46,7 +46,8 @@ type ClaimResponse struct {
 	Setup     string    `json:"setup,omitempty"`
 	Verify    string    `json:"verify,omitempty"`
 	Deadline  time.Time `json:"deadline"`   // of the run, over all attempts
-	BudgetUSD float64   `json:"budget_usd"` // what is left of it; 0 means none was set
+	BudgetUSD float64   `json:"budget_usd"` // this run's part of the task's; 0 means none was set
+	SpentUSD  float64   `json:"spent_usd"`  // of it, by earlier attempts
 
 	Checkout Checkout `json:"checkout"`
 	Provider Provider `json:"provider"`
@@ -84,9 +85,12 @@ type PinResponse struct {
 	Commit string `json:"commit"`
 }
 
-// HeartbeatRequest keeps the lease (POST heartbeat).
+// HeartbeatRequest keeps the lease and tells what the attempt has spent so far
+// (POST heartbeat): the next attempt has that much less, should this one be
+// lost.
 type HeartbeatRequest struct {
 	Phase string `json:"phase"`
+	task.Spend
 }
 
 // HeartbeatResponse tells whether to stop.

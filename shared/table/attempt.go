@@ -56,6 +56,7 @@ func (t *Table) BeginAttempt(ctx context.Context, tenantID, runID string, start 
 			if r.Attempt.Container != "" {
 				r.LastContainer = r.Attempt.Container
 			}
+			r.EarlierSpend = r.EarlierSpend.Add(r.Attempt.Spend)
 			r.Attempt = task.Attempt{Number: r.Attempt.Number + 1, MadeAt: t.clock.Now(), OnDemand: r.InfraRetries > 0}
 			r.State = task.Starting
 		}
@@ -118,14 +119,14 @@ func (t *Table) Claim(ctx context.Context, tenantID, runID string, attempt int, 
 	})
 }
 
-// Heartbeat extends the lease of a claimed attempt. It returns ErrStale when
-// the attempt is over or held by another nonce.
-func (t *Table) Heartbeat(ctx context.Context, tenantID, runID string, attempt int, nonce string, leaseUntil time.Time) (task.Run, error) {
+// Heartbeat extends the lease of a claimed attempt and stores what it has spent
+// so far. It returns ErrStale when the attempt is over or held by another nonce.
+func (t *Table) Heartbeat(ctx context.Context, tenantID, runID string, attempt int, nonce string, spend task.Spend, leaseUntil time.Time) (task.Run, error) {
 	return t.change(ctx, tenantID, runID, func(r *task.Run) error {
 		if !live(r, attempt) || !holds(r, nonce) {
 			return ErrStale
 		}
-		r.LeaseUntil = leaseUntil
+		r.LeaseUntil, r.Attempt.Spend = leaseUntil, spend
 		return nil
 	})
 }

@@ -73,7 +73,10 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 		},
 		"SetContainer": func() bool { return notFound(b.SetContainer(ctx, who, r.ID, 1, "arn")) },
 		"Claim":        func() bool { _, err := b.Claim(ctx, who, r.ID, 1, "nonce", later); return notFound(err) },
-		"Heartbeat":    func() bool { _, err := b.Heartbeat(ctx, who, r.ID, 1, "nonce", later); return notFound(err) },
+		"Heartbeat": func() bool {
+			_, err := b.Heartbeat(ctx, who, r.ID, 1, "nonce", task.Spend{}, later)
+			return notFound(err)
+		},
 		"StoreResult": func() bool {
 			_, err := b.StoreResult(ctx, who, r.ID, 1, "nonce", success())
 			return notFound(err)

@@ -158,3 +158,32 @@ func TestTheLifeOfARun(t *testing.T) {
 		t.Errorf("ledger: %+v", rows)
 	}
 }
+
+func TestTheSpendOfLostAttemptsIsKept(t *testing.T) {
+	b := newBench(t)
+	b.admit(1)
+	half, quarter := 0.5, 0.25
+	tokens := agent.Usage{InputTokens: 10, OutputTokens: 2}
+	r := b.running("n1")
+	_, err := b.Heartbeat(b.ctx, b.tenant, r.ID, 1, "n1", task.Spend{Usage: tokens, CostUSD: &quarter}, start.Add(time.Minute))
+	b.must(err)
+	r, err = b.Heartbeat(b.ctx, b.tenant, r.ID, 1, "n1", task.Spend{Usage: tokens.Add(tokens), CostUSD: &half}, start.Add(time.Minute))
+	b.must(err)
+	for attempt := 1; attempt <= 1+task.MaxInfraRetries; attempt++ {
+		r, err = b.EndAttempt(b.ctx, b.tenant, r.ID, attempt, task.AttemptEnd{Cause: task.ContainerStopped, ExitCode: 137, At: start})
+		b.must(err)
+		if r = b.settle(r); r.State.Terminal() {
+			break
+		}
+		r, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, 1, "token", start.Add(time.Minute))
+		b.must(err)
+		if got := *r.EarlierSpend.CostUSD; got != 0.5 || !r.Attempt.Spend.Nothing() {
+			t.Errorf("attempt %d begins after %v USD and has spent %+v", attempt+1, got, r.Attempt.Spend)
+		}
+	}
+	rows, err := b.LedgerRows(b.ctx, b.tenant, 10)
+	b.must(err)
+	if r.Reason != task.ReasonWorkerLost || len(rows) != 1 || *rows[0].CostUSD != 0.5 || rows[0].Usage != tokens.Add(tokens) {
+		t.Errorf("run %s %s, ledger: %+v", r.State, r.Reason, rows)
+	}
+}

@@ -84,7 +84,7 @@ func TestAWholeLifeWithEveryFirstAnswerLostHappensOnce(t *testing.T) {
 	tk := b.admit(2)
 	r := b.running("nonce")
 	b.must(b.SetContainer(b.ctx, b.tenant, r.ID, 1, "arn"))
-	_, err := b.Heartbeat(b.ctx, b.tenant, r.ID, 1, "nonce", start.Add(time.Hour))
+	_, err := b.Heartbeat(b.ctx, b.tenant, r.ID, 1, "nonce", task.Spend{}, start.Add(time.Hour))
 	b.must(err)
 	pinned, err := b.PinCommit(b.ctx, b.tenant, tk.ID, "c0ffee")
 	b.must(err)

@@ -170,7 +170,7 @@ func (w *world) claim() {
 func (w *world) beat() {
 	r, attempt, nonce := w.report()
 	lease := w.clock.Now().Add(time.Minute)
-	_, err := w.Heartbeat(w.ctx, w.tenant, r.ID, attempt, nonce, lease)
+	_, err := w.Heartbeat(w.ctx, w.tenant, r.ID, attempt, nonce, task.Spend{}, lease)
 	if !r.live(attempt) || r.Attempt.Nonce != nonce {
 		w.expect("heartbeat", r, err, table.ErrStale)
 		return

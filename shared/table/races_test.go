@@ -238,7 +238,7 @@ func TestAHeartbeatBeatsTheReaper(t *testing.T) {
 	b.admit(1)
 	r := b.running("n")
 	b.clock.Advance(2 * time.Minute)
-	if _, err := b.Heartbeat(b.ctx, b.tenant, r.ID, 1, "n", b.clock.Now().Add(time.Minute)); err != nil {
+	if _, err := b.Heartbeat(b.ctx, b.tenant, r.ID, 1, "n", task.Spend{}, b.clock.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.EndAttempt(b.ctx, b.tenant, r.ID, 1, task.AttemptEnd{Cause: task.LeaseExpired, At: b.clock.Now()}); !errors.Is(err, table.ErrStale) {

@@ -69,7 +69,7 @@ func TestEveryMethodKeepsItsPrice(t *testing.T) {
 		{"BeginAttempt", func() error { _, err := b.BeginAttempt(b.ctx, b.tenant, r.ID, 1, "token", later); return err }, change},
 		{"Claim", func() error { _, err := b.Claim(b.ctx, b.tenant, r.ID, 1, "n", later); return err }, change},
 		{"Heartbeat", func() error {
-			_, err := b.Heartbeat(b.ctx, b.tenant, r.ID, 1, "n", later.Add(time.Second))
+			_, err := b.Heartbeat(b.ctx, b.tenant, r.ID, 1, "n", task.Spend{}, later.Add(time.Second))
 			return err
 		}, change},
 		{"PutEvents", func() error {
@@ -225,7 +225,7 @@ func TestAnUnclaimedAttemptIsHeldByNoNonce(t *testing.T) {
 	if _, err := b.Claim(b.ctx, b.tenant, r.ID, 1, "", start); err == nil {
 		t.Error("a claim without a nonce was accepted")
 	}
-	if _, err := b.Heartbeat(b.ctx, b.tenant, r.ID, 1, "", start); !errors.Is(err, table.ErrStale) {
+	if _, err := b.Heartbeat(b.ctx, b.tenant, r.ID, 1, "", task.Spend{}, start); !errors.Is(err, table.ErrStale) {
 		t.Errorf("heartbeat: %v", err)
 	}
 	if _, err := b.StoreResult(b.ctx, b.tenant, r.ID, 1, "", success()); !errors.Is(err, table.ErrStale) {

@@ -98,10 +98,10 @@ func (t *Table) end(ctx context.Context, tenantID string, row runRow, s Settleme
 		load.Add("Running", -1).If("Running > ?", 0)
 	}
 	tx.Update(load)
-	if r := run.Result; r != nil {
+	if spend := run.Spend(); run.Result != nil || !spend.Nothing() {
 		ledgerID := id.New(id.Ledger, s.Now)
 		tx.Put(t.items.Put(ledgerRow{key{tenantPK(tenantID), "LEDGER#" + ulidOf(ledgerID)},
-			ledger.Row{ID: ledgerID, Run: run.ID, Agent: run.Agent, Model: run.Model, Usage: r.Usage, CostUSD: r.CostUSD, At: s.Now}}))
+			ledger.Row{ID: ledgerID, Run: run.ID, Agent: run.Agent, Model: run.Model, Usage: spend.Usage, CostUSD: spend.CostUSD, At: s.Now}}))
 	}
 	tx.Put(t.items.Put(t.acted(tenantID, "settle", "run."+string(d.End), run.ID, string(d.Reason))))
 	return run, settled(transacted(tx.Run(ctx)))

@@ -140,6 +140,8 @@ type Run struct {
 	LastContainer string
 	// InfraRetries counts attempts that ended by no fault of agent or tenant.
 	InfraRetries int
+	// EarlierSpend is what the attempts before the current one spent.
+	EarlierSpend Spend
 	// NoCapacitySince is when RunTask first found no capacity in this start.
 	NoCapacitySince time.Time
 	// Deadline is when the whole run must have ended, over all attempts: first
@@ -159,7 +161,44 @@ type Attempt struct {
 	Container string // ARN; empty until RunTask has answered
 	OnDemand  bool   // not on Spot capacity: an earlier attempt was lost
 	MadeAt    time.Time
+	Spend     Spend      // as its last heartbeat told; a result tells it finally
 	End       AttemptEnd // zero while the attempt is open
+}
+
+// Spend is what model calls used, and what they cost at list prices.
+type Spend struct {
+	Usage   agent.Usage `json:"usage"`
+	CostUSD *float64    `json:"cost_usd,omitempty"` // nil when a model's price is unknown, or nothing was used
+}
+
+// Add returns the sum of two spends. Its cost is unknown when tokens of either
+// have no known cost.
+func (s Spend) Add(o Spend) Spend {
+	switch {
+	case o.Nothing():
+		return s
+	case s.Nothing():
+		return o
+	}
+	sum := Spend{Usage: s.Usage.Add(o.Usage)}
+	if s.CostUSD != nil && o.CostUSD != nil {
+		usd := *s.CostUSD + *o.CostUSD
+		sum.CostUSD = &usd
+	}
+	return sum
+}
+
+// Nothing tells whether nothing was spent.
+func (s Spend) Nothing() bool {
+	return s.Usage == agent.Usage{} && (s.CostUSD == nil || *s.CostUSD == 0)
+}
+
+// Spend is what all attempts of the run spent, as far as they told.
+func (r Run) Spend() Spend {
+	if r.Result != nil {
+		return r.EarlierSpend.Add(Spend{r.Result.Usage, r.Result.CostUSD})
+	}
+	return r.EarlierSpend.Add(r.Attempt.Spend)
 }
 
 // Open tells whether the attempt was made and has not ended.

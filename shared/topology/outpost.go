@@ -8,7 +8,9 @@ const Wakeups = "wakeups"
 
 // Queues lists the queues.
 var Queues = []QueueSpec{
-	{Name: Wakeups, FIFO: true, Consumer: "scheduler", BatchSize: 10, MaxConcurrency: 1, VisibilityTimeout: 3 * time.Minute, MaxReceives: 5},
+	// A scheduler that crashes holds the queue's one group, and with it every
+	// tenant, until its messages are visible again.
+	{Name: Wakeups, FIFO: true, Consumer: "scheduler", BatchSize: 10, MaxConcurrency: 1, VisibilityTimeout: 40 * time.Second, MaxReceives: 5},
 }
 
 // Schedules lists the schedules.
@@ -58,7 +60,7 @@ var Functions = []Function{
 	runner("uploads", "Hands out upload URLs for a run's artifacts.", use(Table, Read), use(Bucket, Write)),
 	runner("finish", "Stores a run's result and answers the state machine.", use(Table, Read, Write), use(Workflow, Answer)),
 
-	function("scheduler", 60*time.Second, "Picks waiting runs fairly and starts them.", use(Table, Read, Write), use(Workflow, Start)).
+	function("scheduler", 20*time.Second, "Picks waiting runs fairly and starts them.", use(Table, Read, Write), use(Workflow, Start)).
 		with(timing...).with("OUTPOST_FLEET_CAP"),
 	function("workflow/launch", 60*time.Second, "Makes an attempt and launches its container.",
 		use(Table, Read, Write), use(Cluster, Run, Stop), use(PlatformSecret, Read), use(Workflow, Answer)).

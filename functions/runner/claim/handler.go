@@ -75,10 +75,18 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 		TokenExpiresAt: expires,
 		Run:            run.ID, Task: run.Task, Attempt: run.Attempt.Number, Agent: run.Agent, Model: run.Model,
 		Prompt: prompt, Setup: tk.Spec.Setup, Verify: tk.Spec.Verify, Deadline: run.Deadline,
-		BudgetUSD: tk.Spec.BudgetUSD / float64(tk.Tally.Total),
-		Checkout:  checkout, Provider: provider,
+		BudgetUSD: tk.Spec.BudgetUSD / float64(tk.Tally.Total), SpentUSD: known(run.EarlierSpend.CostUSD),
+		Checkout: checkout, Provider: provider,
 		HeartbeatEverySeconds: max(1, int(h.timing.HeartbeatEvery.Seconds())),
 	}), nil
+}
+
+// known is a cost, 0 when nobody knows it.
+func known(usd *float64) float64 {
+	if usd == nil {
+		return 0
+	}
+	return *usd
 }
 
 // provider is who answers the agent's model, with the tenant's own key. A key

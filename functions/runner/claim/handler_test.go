@@ -129,6 +129,25 @@ func TestAClaimHandsOutEverythingOneWorkerNeeds(t *testing.T) {
 	}
 }
 
+func TestTheNextAttemptLearnsWhatWasSpentBefore(t *testing.T) {
+	w, usd := newWorld(t), 0.75
+	r := w.launched(task.Spec{Repo: "https://github.com/acme/shop", BudgetUSD: 3}, "codex")
+	w.claim(r, nonce).Into(t, 200, nil)
+	_, err := w.Heartbeat(t.Context(), w.Tenant, r.ID, 1, nonce, task.Spend{Usage: agent.Usage{InputTokens: 1}, CostUSD: &usd}, w.Clock.Now().Add(time.Minute))
+	w.Must(err)
+	r, err = w.EndAttempt(t.Context(), w.Tenant, r.ID, 1, task.AttemptEnd{Cause: task.ContainerStopped, At: w.Clock.Now()})
+	w.Must(err)
+	_, err = w.Settle(t.Context(), w.Tenant, table.Settlement{Run: r, Decision: task.Decide(r, w.Clock.Now(), task.DefaultTiming), Now: w.Clock.Now()})
+	w.Must(err)
+	r, err = w.BeginAttempt(t.Context(), w.Tenant, r.ID, 1, "token", w.Clock.Now().Add(time.Minute))
+	w.Must(err)
+	var got runner.ClaimResponse
+	w.claim(r, nonce).Into(t, 200, &got)
+	if got.Attempt != 2 || got.BudgetUSD != 3 || got.SpentUSD != 0.75 {
+		t.Errorf("attempt %d has %v of %v USD behind it", got.Attempt, got.SpentUSD, got.BudgetUSD)
+	}
+}
+
 func TestALostAnswerIsGivenAgainAndAnotherWorkerIsRefused(t *testing.T) {
 	w := newWorld(t)
 	r := w.launched(task.Spec{Repo: "https://h/a/b"}, "claude")

@@ -11,7 +11,7 @@ import (
 )
 
 type store interface {
-	Heartbeat(ctx context.Context, tenantID, runID string, attempt int, nonce string, leaseUntil time.Time) (task.Run, error)
+	Heartbeat(ctx context.Context, tenantID, runID string, attempt int, nonce string, spend task.Spend, leaseUntil time.Time) (task.Run, error)
 }
 
 type handler struct {
@@ -21,8 +21,12 @@ type handler struct {
 }
 
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
+	var in runner.HeartbeatRequest
+	if err := r.Decode(&in); err != nil {
+		return api.Response{}, err
+	}
 	w := r.Worker
-	run, err := h.store.Heartbeat(ctx, w.Tenant, w.Run, w.Attempt, w.Nonce, h.clock.Now().Add(h.timing.HeartbeatLease))
+	run, err := h.store.Heartbeat(ctx, w.Tenant, w.Run, w.Attempt, w.Nonce, in.Spend, h.clock.Now().Add(h.timing.HeartbeatLease))
 	if err != nil {
 		return api.Response{}, api.AttemptRefusal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"outpost/infra/local/engines/enginetest"
+	"outpost/shared/agent"
 	"outpost/shared/api/apitest"
 	"outpost/shared/audit"
 	"outpost/shared/clock"
@@ -26,6 +27,10 @@ func TestAHeartbeatKeepsTheLeaseAndTellsOfACancel(t *testing.T) {
 	beat := func() (got runner.HeartbeatResponse) {
 		route.AsWorker(mine, apitest.Request{Body: `{"phase":"agent"}`}).Into(t, 200, &got)
 		return got
+	}
+	route.AsWorker(mine, apitest.Request{Body: `{"phase":"agent","usage":{"input_tokens":7,"cached_input_tokens":2,"output_tokens":1},"cost_usd":0.5}`}).Into(t, 200, nil)
+	if s := w.Read(r.ID).Attempt.Spend; s.Usage != (agent.Usage{InputTokens: 7, CachedInputTokens: 2, OutputTokens: 1}) || *s.CostUSD != 0.5 {
+		t.Errorf("spent %+v", s)
 	}
 	c.Advance(time.Minute)
 	if beat().Cancel {

@@ -145,7 +145,7 @@ func (m *meter) overBudget() bool {
 		return false
 	}
 	spent, _ := cost(m.usage())
-	return spent >= m.config.BudgetUSD
+	return m.config.SpentUSD+spent >= m.config.BudgetUSD
 }
 
 // cost sums up list prices. It is known when every model's is.

@@ -35,6 +35,7 @@ type Config struct {
 	Provider  runner.Provider
 	Model     string  // of the run; requests may name another
 	BudgetUSD float64 // 0 means none
+	SpentUSD  float64 // of it, before
 	Scrubber  *redact.Scrubber
 	// Stop is called once when going on is pointless: the budget is used up, or
 	// the provider refuses or cannot be reached again and again. Verdict tells

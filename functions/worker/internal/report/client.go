@@ -17,6 +17,7 @@ import (
 
 	"outpost/shared/clock"
 	"outpost/shared/runner"
+	"outpost/shared/task"
 )
 
 // Client calls the API. Its fields do not change once it is used; Token may be
@@ -80,10 +81,11 @@ func (c *Client) Pin(ctx context.Context, commit string) (string, error) {
 	return out.Commit, err
 }
 
-// Heartbeat keeps the lease and tells whether to stop.
-func (c *Client) Heartbeat(ctx context.Context, phase string) (cancel bool, err error) {
+// Heartbeat keeps the lease, tells what was spent so far, and learns whether to
+// stop.
+func (c *Client) Heartbeat(ctx context.Context, phase string, spend task.Spend) (cancel bool, err error) {
 	var out runner.HeartbeatResponse
-	err = c.call(ctx, "heartbeat", runner.HeartbeatRequest{Phase: phase}, &out)
+	err = c.call(ctx, "heartbeat", runner.HeartbeatRequest{Phase: phase, Spend: spend}, &out)
 	return out.Cancel, err
 }
 

@@ -48,7 +48,7 @@ func TestACallIsRepeatedUntilItIsAnswered(t *testing.T) {
 			}
 			_, _ = io.WriteString(w, `{"cancel":true}`)
 		})
-		cancel, err := client.Heartbeat(t.Context(), "agent")
+		cancel, err := client.Heartbeat(t.Context(), "agent", task.Spend{})
 		code, refused := report.Refused(err)
 		if c.again && (err != nil || !cancel || calls != 2) {
 			t.Errorf("%s: %v, %v, %d calls", c.why, cancel, err, calls)
