@@ -79,6 +79,15 @@ func (r *Reader) Int(name string) int {
 	return n
 }
 
+// Bool returns a variable that is true or false.
+func (r *Reader) Bool(name string) bool {
+	b, err := strconv.ParseBool(r.String(name))
+	if err != nil {
+		r.fail(name, errors.New("wants true or false"))
+	}
+	return b
+}
+
 // Duration returns a variable that is a positive duration in Go's notation.
 func (r *Reader) Duration(name string) time.Duration {
 	d, err := time.ParseDuration(r.String(name))

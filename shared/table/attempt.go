@@ -39,12 +39,13 @@ func (t *Table) change(ctx context.Context, tenantID, runID string, rule func(*t
 	return run, err
 }
 
-// BeginAttempt makes the run's next attempt, or, when one is open because a
+// BeginAttempt makes the run's next attempt, on Spot capacity if spot says so and
+// none before was lost, or, when one is open because a
 // launch is being repeated, stores the new task token with it. It returns
 // ErrStale when the run has ended, has a result, was started again since, or
 // lost an attempt that is not settled yet, and ErrCancelled when a cancel was
 // requested.
-func (t *Table) BeginAttempt(ctx context.Context, tenantID, runID string, start int, taskToken string, leaseUntil time.Time) (task.Run, error) {
+func (t *Table) BeginAttempt(ctx context.Context, tenantID, runID string, start int, taskToken string, spot bool, leaseUntil time.Time) (task.Run, error) {
 	return t.change(ctx, tenantID, runID, func(r *task.Run) error {
 		switch {
 		case !r.State.InFlight() || r.Starts != start || r.Result != nil || r.Attempt.Unsettled():
@@ -57,7 +58,7 @@ func (t *Table) BeginAttempt(ctx context.Context, tenantID, runID string, start 
 				r.LastContainer = r.Attempt.Container
 			}
 			r.EarlierSpend = r.EarlierSpend.Add(r.Attempt.Spend)
-			r.Attempt = task.Attempt{Number: r.Attempt.Number + 1, MadeAt: t.clock.Now(), OnDemand: r.InfraRetries > 0}
+			r.Attempt = task.Attempt{Number: r.Attempt.Number + 1, MadeAt: t.clock.Now(), OnDemand: !spot || r.InfraRetries > 0}
 			r.State = task.Starting
 		}
 		r.Attempt.TaskToken, r.LeaseUntil = taskToken, leaseUntil

@@ -68,7 +68,7 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 		},
 		"Park": func() bool { return refused(b.Park(ctx, who, tenant.Load{Version: 1})) && parkedNothing(a) },
 		"BeginAttempt": func() bool {
-			_, err := b.BeginAttempt(ctx, who, r.ID, 1, "stolen", later)
+			_, err := b.BeginAttempt(ctx, who, r.ID, 1, "stolen", true, later)
 			return notFound(err)
 		},
 		"SetContainer": func() bool { return notFound(b.SetContainer(ctx, who, r.ID, 1, "arn")) },

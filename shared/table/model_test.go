@@ -113,7 +113,7 @@ func (w *world) begin() {
 	r := w.pick()
 	n := r.Starts + rapid.SampledFrom([]int{0, 0, 0, -1}).Draw(w.rt, "start")
 	lease := w.clock.Now().Add(time.Minute)
-	_, err := w.BeginAttempt(w.ctx, w.tenant, r.ID, n, fmt.Sprint("token", r.moves), lease)
+	_, err := w.BeginAttempt(w.ctx, w.tenant, r.ID, n, fmt.Sprint("token", r.moves), true, lease)
 	switch {
 	case !r.State.InFlight() || n != r.Starts || r.Result != nil || r.Attempt.Unsettled():
 		w.expect("begin", r, err, table.ErrStale)

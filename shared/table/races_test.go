@@ -181,7 +181,7 @@ func TestOneOfFiftyClaimersWins(t *testing.T) {
 	b.admit(1)
 	r, err := b.startNext(1)
 	b.must(err)
-	r, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token", start)
+	r, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token", true, start)
 	b.must(err)
 	var won, bound atomic.Int64
 	all(50, func(i int) {
@@ -372,7 +372,7 @@ func (b *bench) endSome(random *rand.Rand) {
 		_, _ = b.RequestCancel(b.ctx, b.tenant, runID, audit.Event{ID: id.New(id.Audit, start), Action: "run.cancel"})
 	}
 	nonce := fmt.Sprint(random.Uint64())
-	if r, err = b.BeginAttempt(b.ctx, b.tenant, runID, r.Starts, "token", start.Add(-time.Second)); err == nil {
+	if r, err = b.BeginAttempt(b.ctx, b.tenant, runID, r.Starts, "token", true, start.Add(-time.Second)); err == nil {
 		if r, err = b.Claim(b.ctx, b.tenant, runID, r.Attempt.Number, nonce, start.Add(-time.Second)); err == nil {
 			_, _ = b.StoreResult(b.ctx, b.tenant, runID, r.Attempt.Number, nonce, success())
 		}

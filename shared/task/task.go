@@ -159,7 +159,7 @@ type Attempt struct {
 	Nonce     string // of the claim that bound the ticket; empty before
 	TaskToken string // of the state machine's waiting state
 	Container string // ARN; empty until RunTask has answered
-	OnDemand  bool   // not on Spot capacity: an earlier attempt was lost
+	OnDemand  bool   // not on Spot capacity
 	MadeAt    time.Time
 	Spend     Spend      // as its last heartbeat told; a result tells it finally
 	End       AttemptEnd // zero while the attempt is open

@@ -64,7 +64,7 @@ var Functions = []Function{
 		with(timing...).with("OUTPOST_FLEET_CAP"),
 	function("workflow/launch", 60*time.Second, "Makes an attempt and launches its container.",
 		use(Table, Read, Write), use(Cluster, Run, Stop), use(PlatformSecret, Read), use(Workflow, Answer)).
-		with(timing...).with("OUTPOST_API_URL"),
+		with(timing...).with("OUTPOST_API_URL", "OUTPOST_SPOT"),
 	function("workflow/settle", 30*time.Second, "Ends a run, or sends it round again.", use(Table, Read, Write), use(Queue(Wakeups), Send)).
 		with(timing...),
 	function("container-stopped", 30*time.Second, "Records the end of a container and answers the state machine.",

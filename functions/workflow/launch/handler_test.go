@@ -27,6 +27,7 @@ type launcherWorld struct {
 	name    string // of the table
 	tickets *token.Signer
 	settler settlement.Settler
+	spot    bool
 }
 
 func newWorld(t testing.TB) *launcherWorld {
@@ -45,7 +46,7 @@ func (w *launcherWorld) handler(cut *settlementtest.Cut) handler {
 		store = table.New(enginetest.Client(w.T, cut), w.name, w.Clock)
 	}
 	return handler{store: store, workflow: w.Workflow(cut), fleet: w.Fleet(cut), tickets: w.tickets,
-		clock: w.Clock, timing: task.DefaultTiming, apiURL: "https://api.example.com"}
+		clock: w.Clock, timing: task.DefaultTiming, apiURL: "https://api.example.com", spot: w.spot}
 }
 
 // launch runs the handler for a run under a task token.
@@ -82,8 +83,8 @@ func TestAWorkerIsToldItsRunAndHoldsATicketForItsAttemptAlone(t *testing.T) {
 	if len(k.Env) != 4 || k.Env[runner.EnvAPI] != "https://api.example.com" || k.Env[runner.EnvRun] != r.ID || k.Env[runner.EnvAttempt] != "1" {
 		t.Errorf("environment: %v", k.Env)
 	}
-	if k.OnDemand {
-		t.Error("a first attempt is launched on demand")
+	if !k.OnDemand {
+		t.Error("an attempt is launched on Spot, and nobody said so")
 	}
 	got := w.Read(r.ID)
 	if got.Attempt.Container == "" || got.Attempt.TaskToken != "t1" || !got.LeaseUntil.Equal(w.Clock.Now().Add(task.DefaultTiming.ClaimLease)) {
@@ -148,9 +149,13 @@ func TestNothingIsLaunchedForARunThatIsOver(t *testing.T) {
 
 func TestALostAttemptIsFollowedByOneOnDemandOnceItsContainerHasStopped(t *testing.T) {
 	w := newWorld(t)
+	w.spot = true
 	w.Submit(1)
 	r := w.StartNext()
 	w.Must(w.launch(nil, r, "t1"))
+	if k, _ := w.Launched(r.ID, 1); k.OnDemand {
+		t.Error("the first attempt is launched on demand")
+	}
 	if d := w.lose(r); d.Next != task.NextAgain {
 		t.Fatalf("decision: %+v", d)
 	}
@@ -220,7 +225,7 @@ func TestALaunchThatWasOvertakenStopsWhatItLaunched(t *testing.T) {
 	h := w.handler(nil)
 	h.fleet = overtaken{w.Fleet(nil), func() {
 		w.lose(r)
-		_, err := w.BeginAttempt(context.Background(), w.Tenant, r.ID, r.Starts, "t2", w.Clock.Now().Add(time.Minute))
+		_, err := w.BeginAttempt(context.Background(), w.Tenant, r.ID, r.Starts, "t2", true, w.Clock.Now().Add(time.Minute))
 		w.Must(err)
 	}}
 	w.Must(h.handle(context.Background(), request{w.Tenant, r.ID, r.Starts, "t1"}))

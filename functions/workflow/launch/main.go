@@ -35,6 +35,7 @@ func main() {
 			clock:   clock.System,
 			timing:  env.Timing(),
 			apiURL:  env.String("OUTPOST_API_URL"),
+			spot:    env.Bool("OUTPOST_SPOT"),
 		}
 		return h.handle, nil
 	})

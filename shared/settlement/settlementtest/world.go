@@ -116,7 +116,7 @@ func (w *World) Running(token string) task.Run {
 	ctx, lease := context.Background(), w.Clock.Now().Add(task.DefaultTiming.HeartbeatLease)
 	r := w.StartNext()
 	w.SetExecution(r, workflow.Open)
-	r, err := w.BeginAttempt(ctx, w.Tenant, r.ID, r.Starts, token, lease)
+	r, err := w.BeginAttempt(ctx, w.Tenant, r.ID, r.Starts, token, true, lease)
 	w.Must(err)
 	arn, err := w.Fleet(nil).Launch(ctx, fleet.Container{Tenant: w.Tenant, Run: r.ID, Attempt: r.Attempt.Number})
 	w.Must(err)
