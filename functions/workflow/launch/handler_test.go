@@ -37,7 +37,7 @@ func newWorld(t testing.TB) *launcherWorld {
 	w := settlementtest.New(t, table.New(client, name, c), c, "pro")
 	tickets, err := token.NewSigner(make([]byte, 32))
 	w.Must(err)
-	return &launcherWorld{w, name, tickets, settlement.Settler{Store: w.Table, Clock: c, Timing: task.DefaultTiming}}
+	return &launcherWorld{World: w, name: name, tickets: tickets, settler: settlement.Settler{Store: w.Table, Clock: c, Timing: task.DefaultTiming}}
 }
 
 func (w *launcherWorld) handler(cut *settlementtest.Cut) handler {
