@@ -17,7 +17,7 @@ RACE := ./shared/... ./functions/scheduler ./functions/reaper ./functions/contai
 GOFLAGS_BINARIES := -trimpath -buildvcs=false -tags lambda.norpc -ldflags='-s -w'
 TESTSUM := $(TOOLS)/gotestsum --format pkgname-and-test-fails --jsonfile
 
-.PHONY: help demo run test e2e race bench check fmt build tools require clean
+.PHONY: help demo run test e2e race bench check generate fmt build tools require clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ check: require $(TOOLS)/staticcheck $(TOOLS)/gitleaks ## Format, vet, lint, impo
 	@$(TOOLS)/gitleaks git --no-banner --redact --log-level error .
 	@$(TOOLS)/gitleaks dir --no-banner --redact --log-level error .
 	@echo "check: all good"
+
+generate: require build ## Rewrite what is generated: what functions were seen to call, what a run uses
+	@UPDATE=1 go test -count=1 ./infra/local/stack -run '^(TestEveryPermissionIsUsed|TestARunUsesNoMoreThanItDid)$$'
 
 fmt: ## Format every Go file
 	@gofmt -w $$(git ls-files -co --exclude-standard '*.go')

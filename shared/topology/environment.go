@@ -1,6 +1,9 @@
 package topology
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Setting is an environment variable that is not derived from a resource.
 type Setting struct {
@@ -49,10 +52,17 @@ func EnvQueue(name string) string {
 	return "OUTPOST_QUEUE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
+func isQueue(r Resource) bool { return strings.HasPrefix(string(r), "queue/") }
+
+func isIndex(r Resource) bool { return strings.HasPrefix(string(r), string(Table)+"/index/") }
+
 // Env lists the environment variables that a use gives.
 func (u Use) Env() []string {
 	if name, ok := strings.CutPrefix(string(u.Resource), "queue/"); ok {
 		return []string{EnvQueue(name)}
+	}
+	if isIndex(u.Resource) {
+		return []string{EnvTable}
 	}
 	switch u.Resource {
 	case Table:
@@ -76,13 +86,15 @@ func (u Use) Env() []string {
 	return nil
 }
 
-// Env lists every environment variable of the function, resources first.
+// Env lists every environment variable of the function, each once.
 func (f Function) Env() []string {
 	var names []string
 	for _, u := range f.Uses {
 		names = append(names, u.Env()...)
 	}
-	return append(names, f.Settings...)
+	names = append(names, f.Settings...)
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // SettingByName returns a row of Settings, and whether there is one.

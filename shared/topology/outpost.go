@@ -34,43 +34,43 @@ var SingleTable = TableSpec{
 
 // Functions lists every Lambda function.
 var Functions = []Function{
-	api("create-task", "Admits a task in one transaction and wakes the scheduler.", use(Table, Read, Write), use(Queue(Wakeups), Send)).
+	api("create-task", "Admits a task in one transaction and wakes the scheduler.", use(Table, Get, Put, Update, Check), use(Queue(Wakeups), Send)).
 		with("OUTPOST_REPO_SCHEMES"),
-	api("list-tasks", "Lists the tenant's tasks, newest first.", use(Table, Read)),
-	api("get-task", "Reads one task with its runs.", use(Table, Read)),
-	api("list-task-events", "Reads the events of all runs of a task.", use(Table, Read)),
-	api("cancel-task", "Asks for the end of every run of a task.", use(Table, Read, Write)),
-	api("get-run", "Reads one run.", use(Table, Read)),
-	api("list-run-events", "Reads a run's events, waiting for new ones up to 20 s.", use(Table, Read)),
-	api("list-artifacts", "Lists a run's artifacts with download URLs.", use(Table, Read), use(Bucket, Read)),
-	api("get-patch", "Reads a run's patch.", use(Table, Read), use(Bucket, Read)),
-	api("cancel-run", "Asks for the end of one run.", use(Table, Read, Write)),
+	api("list-tasks", "Lists the tenant's tasks, newest first.", use(TableIndex("GSI1"), Query)),
+	api("get-task", "Reads one task with its runs.", use(Table, Get, Query)),
+	api("list-task-events", "Reads the events of all runs of a task.", use(Table, Query)),
+	api("cancel-task", "Asks for the end of every run of a task.", use(Table, Get, Query, Put, Update, Delete)),
+	api("get-run", "Reads one run.", use(Table, Get, Query)),
+	api("list-run-events", "Reads a run's events, waiting for new ones up to 20 s.", use(Table, Get, Query)),
+	api("list-artifacts", "Lists a run's artifacts with download URLs.", use(Table, Get), use(Bucket, Read)),
+	api("get-patch", "Reads a run's patch.", use(Table, Get), use(Bucket, Read)),
+	api("cancel-run", "Asks for the end of one run.", use(Table, Get, Query, Put, Update, Delete)),
 	api("list-agents", "Lists the agents that the tenant's plan allows."),
 	api("health", "Says that the API answers."),
 	api("docs", "Serves the API's description and a page to read it."),
 
-	function("authorizer", 5*time.Second, "Turns an API key into the caller's context.", use(Table, Read), use(PlatformSecret, Read)),
+	function("authorizer", 5*time.Second, "Turns an API key into the caller's context.", use(Table, Get), use(PlatformSecret, Read)),
 
 	runner("authorize", "Checks a worker's ticket or run token.", use(PlatformSecret, Read)),
-	runner("claim", "Binds an attempt to the worker that asks first.", use(Table, Read, Write), use(Key, Decrypt), use(PlatformSecret, Read)).
+	runner("claim", "Binds an attempt to the worker that asks first.", use(Table, Get, Query, Put), use(Key, Decrypt), use(PlatformSecret, Read)).
 		with(timing...).with("OUTPOST_REPO_SCHEMES", "OUTPOST_PROVIDER_URLS"),
-	runner("pin", "Fixes the commit that all runs of a task use.", use(Table, Read, Write)),
-	runner("heartbeat", "Extends a run's lease and tells whether to stop.", use(Table, Read, Write)).with(timing...),
-	runner("events", "Stores a batch of a run's events.", use(Table, Read, Write)),
-	runner("uploads", "Hands out upload URLs for a run's artifacts.", use(Table, Read), use(Bucket, Write)),
-	runner("finish", "Stores a run's result and answers the state machine.", use(Table, Read, Write), use(Workflow, Answer)),
+	runner("pin", "Fixes the commit that all runs of a task use.", use(Table, Get, Put)),
+	runner("heartbeat", "Extends a run's lease and tells whether to stop.", use(Table, Get, Put)).with(timing...),
+	runner("events", "Stores a batch of a run's events.", use(Table, Put)),
+	runner("uploads", "Hands out upload URLs for a run's artifacts.", use(Table, Get), use(Bucket, Write)),
+	runner("finish", "Stores a run's result and answers the state machine.", use(Table, Get, Put), use(Workflow, Answer)),
 
-	function("scheduler", 20*time.Second, "Picks waiting runs fairly and starts them.", use(Table, Read, Write), use(Workflow, Start)).
+	function("scheduler", 20*time.Second, "Picks waiting runs fairly and starts them.", use(Table, Get, Query, Put, Update, Delete), use(TableIndex("GSI2"), Query), use(Workflow, Start)).
 		with(timing...).with("OUTPOST_FLEET_CAP"),
 	function("workflow/launch", 60*time.Second, "Makes an attempt and launches its container.",
-		use(Table, Read, Write), use(Cluster, Run, Stop), use(PlatformSecret, Read), use(Workflow, Answer)).
+		use(Table, Get, Put), use(Cluster, Run, Stop), use(PlatformSecret, Read), use(Workflow, Answer)).
 		with(timing...).with("OUTPOST_API_URL", "OUTPOST_SPOT"),
-	function("workflow/settle", 30*time.Second, "Ends a run, or sends it round again.", use(Table, Read, Write), use(Queue(Wakeups), Send)).
+	function("workflow/settle", 30*time.Second, "Ends a run, or sends it round again.", use(Table, Get, Put, Update), use(Queue(Wakeups), Send)).
 		with(timing...),
 	function("container-stopped", 30*time.Second, "Records the end of a container and answers the state machine.",
-		use(Table, Read, Write), use(Workflow, Answer)),
+		use(Table, Get, Put), use(Workflow, Answer)),
 	function("reaper", 60*time.Second, "Heals what a lost message or a crash left behind.",
-		use(Table, Read, Write), use(Queue(Wakeups), Send), use(Workflow, Start, Describe, Answer), use(Cluster, Stop)).
+		use(Table, Get, Put, Update), use(TableIndex("GSI2"), Query), use(Queue(Wakeups), Send), use(Workflow, Start, Describe, Answer), use(Cluster, Stop)).
 		with(timing...),
 }
 

@@ -27,7 +27,8 @@ type Use struct {
 // Resource names one thing that functions use.
 type Resource string
 
-// The resources. A queue is used as Queue(name).
+// The resources. A queue is used as Queue(name), an index of the table as
+// TableIndex(name).
 const (
 	Table          Resource = "table"
 	Bucket         Resource = "bucket"
@@ -40,13 +41,22 @@ const (
 // Queue is the resource of a queue of that name.
 func Queue(name string) Resource { return Resource("queue/" + name) }
 
+// TableIndex is the resource of an index of the table.
+func TableIndex(name string) Resource { return Table + "/index/" + Resource(name) }
+
 // Access is a right on a resource.
 type Access string
 
 // The rights.
 const (
-	Read     Access = "read"
-	Write    Access = "write"
+	Get      Access = "get"    // one row of the table
+	Query    Access = "query"  // rows of one partition of the table or of an index
+	Put      Access = "put"    // a row, also within a transaction, as the next three
+	Update   Access = "update" // attributes of a row
+	Delete   Access = "delete" // a row
+	Check    Access = "check"  // a condition in a transaction
+	Read     Access = "read"   // an object or a secret
+	Write    Access = "write"  // an object
 	Send     Access = "send"
 	Decrypt  Access = "decrypt"
 	Encrypt  Access = "encrypt"

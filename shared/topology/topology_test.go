@@ -41,6 +41,10 @@ func TestReferencesExist(t *testing.T) {
 		known("queue "+q.Name, q.Consumer)
 		queues[topology.Queue(q.Name)] = true
 	}
+	indexes := map[string]bool{}
+	for _, i := range topology.SingleTable.Indexes {
+		indexes[i.Name] = true
+	}
 	for _, s := range topology.Schedules {
 		known("schedule "+s.Name, s.Function)
 	}
@@ -55,6 +59,10 @@ func TestReferencesExist(t *testing.T) {
 	}
 	for _, f := range topology.Functions {
 		for _, u := range f.Uses {
+			_ = u.Permissions() // panics on an access that the resource does not have
+			if index, ok := strings.CutPrefix(string(u.Resource), "table/index/"); ok && !indexes[index] {
+				t.Errorf("%s uses the index %s, which does not exist", f.Name, index)
+			}
 			if strings.HasPrefix(string(u.Resource), "queue/") && !queues[u.Resource] {
 				t.Errorf("%s uses %s, which does not exist", f.Name, u.Resource)
 			}

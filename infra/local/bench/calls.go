@@ -134,8 +134,7 @@ func measureCalls(ctx context.Context, root string, p *page) error {
 	p.row("read a task, the authorizer's answer cached", sum(b.Recorder.Calls(), "", false))
 
 	// A second run, so that no cold start is counted.
-	b.Recorder.Reset()
-	transitions, invoked := b.States.Transitions(), b.invocations()
+	meter := b.Meter("api/get-task", "reaper")
 	if _, err := b.submit(ctx, body); err != nil {
 		return err
 	}
@@ -144,11 +143,15 @@ func measureCalls(ctx context.Context, root string, p *page) error {
 	}
 	p.head("A whole run, from submission to settlement", "", "")
 	calls = b.Recorder.Calls()
-	reads, writes := units(calls)
-	p.row("DynamoDB read units", fmt.Sprintf("%.1f", reads))
-	p.row("DynamoDB write units", fmt.Sprintf("%.1f", writes))
-	p.row("state transitions", b.States.Transitions()-transitions)
-	p.row("function invocations, without reads of the task by the caller", b.invocations()-invoked)
+	used := meter.Units()
+	invoked := int64(0)
+	for _, n := range used.Invocations {
+		invoked += n
+	}
+	p.row("DynamoDB read units", fmt.Sprintf("%.1f", used.ReadUnits))
+	p.row("DynamoDB write units", fmt.Sprintf("%.1f", used.WriteUnits))
+	p.row("state transitions", used.Transitions)
+	p.row("function invocations, without reads of the task by the caller", invoked)
 	p.row("AWS calls", sum(calls, "", true))
 
 	var waits, whole []time.Duration
@@ -176,16 +179,6 @@ func measureCalls(ctx context.Context, root string, p *page) error {
 		}
 	}
 	return nil
-}
-
-// invocations counts all but those by which a caller reads.
-func (b *bed) invocations() (n int64) {
-	for name, s := range b.Lambda.Stats() {
-		if !strings.HasPrefix(name, "api/get-") && name != "reaper" {
-			n += s.Invocations
-		}
-	}
-	return n
 }
 
 // quiet waits until nothing has been called for a while: the last container's
@@ -222,21 +215,6 @@ func sum(calls []recorder.Call, caller string, whole bool) string {
 		return "none"
 	}
 	return strings.Join(out, ", ")
-}
-
-// units sums what DynamoDB reported, without the caller's reads of the task and
-// the reaper's rounds.
-func units(calls []recorder.Call) (reads, writes float64) {
-	for _, c := range calls {
-		switch {
-		case c.Caller == "local", c.Caller == "reaper", strings.HasPrefix(c.Caller, "api-get-"):
-		case c.Action == "GetItem", c.Action == "Query":
-			reads += c.Units
-		default:
-			writes += c.Units
-		}
-	}
-	return reads, writes
 }
 
 func between(from string, to *string) (time.Duration, error) {

@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"outpost/shared/clock"
+	"outpost/shared/topology"
 )
 
 // Call is one recorded request.
@@ -25,11 +26,16 @@ type Call struct {
 	Caller  string  // the application's name in the User-Agent
 	Status  int     // what the caller was told; 0 when it was told nothing
 	Units   float64 // capacity units that DynamoDB reported
+	// Needs are the permissions that the call wants on AWS.
+	Needs []topology.Permission
 }
 
 // Recorder is the handler in front of the engines.
 type Recorder struct {
 	services map[string]http.Handler
+	// Allow, when set before the first request, is asked for each permission of a
+	// call that names its caller: roles are enforced here as IAM does on AWS.
+	Allow func(caller string, p topology.Permission) bool
 
 	mu    sync.Mutex
 	calls []Call
@@ -80,12 +86,18 @@ func (r *Recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if call.Service == "s3" {
 		call.Action = req.Method
 	}
+	body := whole(req)
+	call.Needs = permissions(call, req, body)
 	h := r.services[call.Service]
 	if h == nil {
 		http.Error(w, "no service "+call.Service+" here", http.StatusBadRequest)
 		return
 	}
 	defer func() { r.record(call) }()
+	if denied, ok := r.denied(call); ok {
+		call.Status = deny(w, call, denied)
+		return
+	}
 	effect, fault := Effect(""), r.fault(call)
 	if fault != nil {
 		effect = fault.Effect
@@ -108,7 +120,7 @@ func (r *Recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		twice(h, req)
 	}
 	if call.Service == "dynamodb" {
-		askForCapacity(req)
+		askForCapacity(req, body)
 	}
 	h.ServeHTTP(out, req)
 	call.Units = capacity(out.body.Bytes())
@@ -150,12 +162,34 @@ func caller(req *http.Request) string {
 	return ""
 }
 
-// askForCapacity sets ReturnConsumedCapacity; the engine checks no signature.
-func askForCapacity(req *http.Request) {
+// denied finds a permission that the caller does not have.
+func (r *Recorder) denied(c Call) (topology.Permission, bool) {
+	if r.Allow == nil || c.Caller == "" { // a presigned URL names nobody
+		return topology.Permission{}, false
+	}
+	for _, p := range c.Needs {
+		if !r.Allow(c.Caller, p) {
+			return p, true
+		}
+	}
+	return topology.Permission{}, false
+}
+
+// whole reads the body of a request in JSON, which is small, and puts it back.
+func whole(req *http.Request) []byte {
+	if req.Header.Get("X-Amz-Target") == "" {
+		return nil
+	}
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
-		return
+		return nil
 	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	return body
+}
+
+// askForCapacity sets ReturnConsumedCapacity; the engine checks no signature.
+func askForCapacity(req *http.Request, body []byte) {
 	var doc map[string]json.RawMessage
 	if json.Unmarshal(body, &doc) == nil && doc != nil && doc["ReturnConsumedCapacity"] == nil {
 		doc["ReturnConsumedCapacity"] = json.RawMessage(`"TOTAL"`)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -86,6 +87,7 @@ func (s *Stack) startCloud(run, ctx context.Context, o Options) (*cloud, error) 
 	}
 
 	s.Recorder = recorder.New()
+	s.Recorder.Allow = allowed
 	for service, endpoint := range map[string]string{"dynamodb": db.Endpoint, "sqs": queues.Endpoint, "s3": store.Endpoint} {
 		if err := s.Recorder.Forward(service, endpoint); err != nil {
 			return nil, err
@@ -203,7 +205,7 @@ func (c *cloud) functions(o Options, apiURL string) []lambdahost.Function {
 	var out []lambdahost.Function
 	for _, f := range topology.Functions {
 		env := []string{"AWS_REGION=" + engines.Region, "AWS_ACCESS_KEY_ID=" + engines.AccessKey, "AWS_SECRET_ACCESS_KEY=" + engines.SecretKey,
-			"AWS_ENDPOINT_URL=" + *c.cfg.BaseEndpoint, "AWS_SDK_UA_APP_ID=" + strings.ReplaceAll(f.Name, "/", "-"), "AWS_LAMBDA_FUNCTION_NAME=" + path.Base(f.Name),
+			"AWS_ENDPOINT_URL=" + *c.cfg.BaseEndpoint, "AWS_SDK_UA_APP_ID=" + application(f), "AWS_LAMBDA_FUNCTION_NAME=" + path.Base(f.Name),
 			"AWS_EC2_METADATA_DISABLED=true", fmt.Sprintf("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=%d", f.MemoryMB)}
 		for _, name := range f.Env() {
 			if v, ok := resources[name]; ok {
@@ -213,6 +215,20 @@ func (c *cloud) functions(o Options, apiURL string) []lambdahost.Function {
 		out = append(out, lambdahost.Function{Name: f.Name, Path: filepath.Join(o.BinDir, "functions", path.Base(f.Name)), Env: env, Timeout: f.Timeout})
 	}
 	return out
+}
+
+// application is how a function names itself to AWS.
+func application(f topology.Function) string { return strings.ReplaceAll(f.Name, "/", "-") }
+
+// allowed tells whether a function may do something. Who is no function, as the
+// pollers, may do everything.
+func allowed(caller string, p topology.Permission) bool {
+	for _, f := range topology.Functions {
+		if application(f) == caller {
+			return slices.Contains(f.Permissions(), p)
+		}
+	}
+	return true
 }
 
 // families are the task definitions: the worker binary, an agent each.

@@ -7,7 +7,8 @@
 //   - SQS keeps messages in memory: a restart loses wakeups, which the reaper
 //     makes good.
 //   - The DynamoDB engine deletes nothing by TTL and has no throttling.
-//   - IAM is absent; the recorder sees who calls what instead.
+//   - IAM allows a function what the topology says, by kinds of resource, and
+//     everything to everyone else.
 //   - A container is a process in a PID namespace, with the machine's files, /proc
 //     and network, and a process group where the kernel refuses namespaces;
 //     agents' CLIs come from the user's cache folder.

@@ -21,6 +21,9 @@ import (
 // engine changes the working directory.
 var binaries, errBinaries = filepath.Abs("../../../build")
 
+// sources is this package's folder, found likewise.
+var sources, _ = filepath.Abs(".")
+
 // timing makes leases short enough to be waited for.
 var timing = map[string]string{
 	"OUTPOST_CLAIM_LEASE": "15s", "OUTPOST_HEARTBEAT_LEASE": "5s", "OUTPOST_HEARTBEAT_EVERY": "1s",
@@ -223,4 +226,17 @@ func scriptedAgent(t testing.TB, script string) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// urls are the download URLs of a list of artifacts.
+func urls(t testing.TB, body []byte) (found []string) {
+	t.Helper()
+	var list struct{ Data []struct{ URL string } }
+	if err := json.Unmarshal(body, &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range list.Data {
+		found = append(found, a.URL)
+	}
+	return found
 }

@@ -1,0 +1,148 @@
+package stack_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"outpost/infra/local/recorder"
+	"outpost/shared/topology"
+)
+
+// evidence is what functions were seen to do, a line each; the CDK app's roles
+// are held against it.
+const evidence = "testdata/permissions.txt"
+
+// unseen are permissions that the scenario below does not make a function use.
+var unseen = map[string]string{
+	"api/list-artifacts s3:GetObject bucket": "whoever has the URL that it signs reads under its role",
+	"runner/uploads s3:PutObject bucket":     "whoever has the URL that it signs writes under its role",
+	"reaper dynamodb:UpdateItem table":       "it settles a run whose execution has closed, which only an outage of the table brings about; functions/reaper has the test",
+}
+
+// A function may do what the topology says and nothing else: the recorder
+// refuses the rest, in this test as in all. Here each is made to use all that it
+// may, so that nothing is allowed in vain.
+func TestEveryPermissionIsUsed(t *testing.T) {
+	path := filepath.Join(sources, evidence)
+	w := start(t, options(t, t.TempDir(), scriptedAgent(t, `grep -q slow a.txt && sleep 120; echo changed >> a.txt`), "http://127.0.0.1:9"))
+	useEverything(w)
+	used, signed := map[string]bool{}, map[string]bool{}
+	names := map[string]string{}
+	for _, f := range topology.Functions {
+		names[strings.ReplaceAll(f.Name, "/", "-")] = f.Name
+	}
+	for _, c := range w.Recorder.Calls() {
+		for _, p := range c.Needs {
+			if f, ok := names[c.Caller]; ok {
+				used[line(f, p)] = true
+			} else if c.Caller == "" {
+				signed[fmt.Sprint(p)] = true
+			}
+		}
+	}
+	if len(signed) != 2 {
+		t.Errorf("by signed URLs: %v", signed)
+	}
+	for _, f := range topology.Functions {
+		for _, p := range f.Permissions() {
+			l := line(f.Name, p)
+			if !used[l] && unseen[l] == "" {
+				t.Errorf("allowed and never used: %s", l)
+			}
+			if used[l] && unseen[l] != "" {
+				t.Errorf("used after all: %s", l)
+			}
+		}
+	}
+	got := strings.Join(slices.Sorted(maps.Keys(used)), "\n") + "\n"
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile(path); err != nil || string(want) != got {
+		t.Errorf("%s is not what was seen (make generate writes it): %v\n%s", evidence, err, got)
+	}
+}
+
+func line(function string, p topology.Permission) string {
+	return fmt.Sprintf("%s %s %s", function, p.Action, p.Resource)
+}
+
+// useEverything makes every function take every path that calls AWS.
+func useEverything(w *world) {
+	w.t.Helper()
+	quick, slow := repository(w.t, map[string]string{"a.txt": "quick\n"}), repository(w.t, map[string]string{"a.txt": "slow\n"})
+	body := func(repo string, runs int) map[string]any {
+		return map[string]any{"repo": repo, "prompt": "Work.", "verify": "true", "agents": slices.Repeat([]string{"codex"}, runs)}
+	}
+
+	// A task from its submission to its patch, read in every way.
+	first := w.read(w.must(http.StatusAccepted, "POST", "/v1/tasks", body(quick, 2), "Idempotency-Key", "once"))
+	w.must(http.StatusAccepted, "POST", "/v1/tasks", body(quick, 2), "Idempotency-Key", "once")
+	w.must(http.StatusUnprocessableEntity, "POST", "/v1/tasks", body(quick, 1), "Idempotency-Key", "once")
+	run := w.completed(first.ID).Runs[0]
+	for _, path := range []string{"/v1/tasks", "/v1/tasks/" + first.ID + "?include=queue", "/v1/tasks/" + first.ID + "/events",
+		"/v1/runs/" + run.ID, "/v1/runs/" + run.ID + "/events", "/v1/runs/" + run.ID + "/artifacts", "/v1/runs/" + run.ID + "/patch", "/v1/agents"} {
+		w.must(http.StatusOK, "GET", path, nil)
+	}
+	artifacts := w.must(http.StatusOK, "GET", "/v1/runs/"+run.ID+"/artifacts", nil)
+	for _, url := range urls(w.t, artifacts.body) {
+		if res, err := http.Get(url); err != nil || res.StatusCode != http.StatusOK {
+			w.t.Fatalf("download: %v %v", res, err)
+		} else {
+			res.Body.Close()
+		}
+	}
+
+	// A worker that is killed, one whose heartbeats are lost, more runs than the
+	// plan lets run at once, and the end of all by a cancel.
+	second := w.submit(body(slow, 8))
+	running := func(v taskView) bool {
+		return slices.ContainsFunc(v.Runs, func(r runView) bool { return r.State == "running" })
+	}
+	w.until(second.ID, time.Minute, running)
+	w.ECS.Kill(w.ECS.Running()[0])
+	w.Recorder.Inject(&recorder.Rule{Service: "dynamodb", Caller: "runner-heartbeat", Probability: 1, Effect: recorder.Fail, Code: "InternalServerError", Status: 500})
+	w.seen("reaper", topology.Permission{Action: "ecs:StopTask", Resource: topology.Containers})
+	w.Recorder.Inject()
+	w.must(http.StatusAccepted, "POST", "/v1/runs/"+second.Runs[7].ID+"/cancel", nil)
+	w.must(http.StatusAccepted, "POST", "/v1/runs/"+run.ID+"/cancel", nil) // too late
+	w.must(http.StatusAccepted, "POST", "/v1/tasks/"+second.ID+"/cancel", nil)
+	w.completed(second.ID)
+
+	// An execution that nobody started, and a fleet without room.
+	w.Recorder.Inject(
+		&recorder.Rule{Service: "states", Action: "StartExecution", Caller: "scheduler", Probability: 1, Effect: recorder.Fail, Code: "ThrottlingException"},
+		&recorder.Rule{Service: "ecs", Action: "RunTask", Probability: 1, Effect: recorder.Fail, Code: "ThrottlingException"})
+	third := w.submit(body(quick, 1))
+	w.seen("reaper", topology.Permission{Action: "states:StartExecution", Resource: topology.Workflow})
+	w.seen("workflow/launch", topology.Permission{Action: "states:SendTaskSuccess", Resource: topology.Workflow})
+	w.Recorder.Inject()
+	w.completed(third.ID)
+	w.seen("reaper", topology.Permission{Action: "sqs:SendMessage", Resource: topology.Queue(topology.Wakeups)})
+}
+
+// seen waits until a function has used a permission.
+func (w *world) seen(function string, p topology.Permission) {
+	w.t.Helper()
+	caller := strings.ReplaceAll(function, "/", "-")
+	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); {
+		for _, c := range w.Recorder.Calls() {
+			if c.Caller == caller && c.Status == http.StatusOK && slices.Contains(c.Needs, p) {
+				return
+			}
+		}
+		if _, err := w.call("GET", "/health", nil); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.t.Fatalf("%s never used %v", function, p)
+}
