@@ -86,7 +86,10 @@ func (r *Recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if call.Service == "s3" {
 		call.Action = req.Method
 	}
-	body := whole(req)
+	var body []byte
+	if call.Service != "s3" {
+		body = whole(req)
+	}
 	call.Needs = permissions(call, req, body)
 	h := r.services[call.Service]
 	if h == nil {
@@ -175,11 +178,9 @@ func (r *Recorder) denied(c Call) (topology.Permission, bool) {
 	return topology.Permission{}, false
 }
 
-// whole reads the body of a request in JSON, which is small, and puts it back.
+// whole reads the body of a request, which is small unless it is an object's,
+// and puts it back.
 func whole(req *http.Request) []byte {
-	if req.Header.Get("X-Amz-Target") == "" {
-		return nil
-	}
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
 		return nil
