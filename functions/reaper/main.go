@@ -28,7 +28,7 @@ func main() {
 		r := reaper{
 			store:    store,
 			workflow: workflow.NewClient(sfn.NewFromConfig(cfg), env.String(topology.EnvWorkflow)),
-			fleet:    fleet.NewClient(ecs.NewFromConfig(cfg), env.String(topology.EnvCluster), nil, nil),
+			fleet:    fleet.NewClient(ecs.NewFromConfig(cfg), fleet.Place{Cluster: env.String(topology.EnvCluster)}),
 			waker:    wakeup.NewSender(sqs.NewFromConfig(cfg), env.String(topology.EnvQueue(topology.Wakeups))),
 			settler:  settlement.Settler{Store: store, Clock: clock.System, Timing: timing},
 			clock:    clock.System,

@@ -36,18 +36,23 @@ var (
 	ErrRefused    = errors.New("refused")     // none runs, and trying again is no use
 )
 
-// Client launches containers in one cluster.
-type Client struct {
-	ecs                     *ecs.Client
-	cluster                 string
-	subnets, securityGroups []string
+// Place is where containers run. Who only stops containers gives the cluster
+// alone.
+type Place struct {
+	Cluster        string // ARN
+	Family         string // prefix of the task definitions' families
+	Subnets        []string
+	SecurityGroups []string
 }
 
-// NewClient returns a Client of a cluster. Who only stops containers gives no
-// network.
-func NewClient(c *ecs.Client, cluster string, subnets, securityGroups []string) *Client {
-	return &Client{c, cluster, subnets, securityGroups}
+// Client launches containers in one place.
+type Client struct {
+	ecs   *ecs.Client
+	place Place
 }
+
+// NewClient returns a Client of a place.
+func NewClient(c *ecs.Client, p Place) *Client { return &Client{c, p} }
 
 // Launch starts the container of an attempt and returns its ARN. It may be
 // repeated with an equal Container: one attempt has one container, also when
@@ -78,14 +83,14 @@ func (c *Client) request(k Container) *ecs.RunTaskInput {
 		env = append(env, types.KeyValuePair{Name: aws.String(name), Value: aws.String(k.Env[name])})
 	}
 	return &ecs.RunTaskInput{
-		Cluster:                  &c.cluster,
-		TaskDefinition:           aws.String(topology.TaskFamily(k.Agent)),
+		Cluster:                  &c.place.Cluster,
+		TaskDefinition:           aws.String(topology.TaskFamily(c.place.Family, k.Agent)),
 		ClientToken:              aws.String(fmt.Sprintf("%s-%d", k.Run, k.Attempt)), // at most 64 characters
 		StartedBy:                &k.Run,
 		Group:                    aws.String(group(k)),
 		CapacityProviderStrategy: []types.CapacityProviderStrategyItem{{CapacityProvider: &provider, Weight: 1}},
 		NetworkConfiguration: &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{
-			Subnets: c.subnets, SecurityGroups: c.securityGroups, AssignPublicIp: types.AssignPublicIpEnabled}},
+			Subnets: c.place.Subnets, SecurityGroups: c.place.SecurityGroups, AssignPublicIp: types.AssignPublicIpEnabled}},
 		Overrides: &types.TaskOverride{ContainerOverrides: []types.ContainerOverride{
 			{Name: aws.String(topology.Worker.Container), Environment: env}}},
 	}
@@ -123,7 +128,7 @@ func noRoom(message string) bool {
 // Stop asks a container to stop and tells whether it has: one that is not known
 // any more has.
 func (c *Client) Stop(ctx context.Context, arn, reason string) (stopped bool, err error) {
-	out, err := c.ecs.StopTask(ctx, &ecs.StopTaskInput{Cluster: &c.cluster, Task: &arn, Reason: &reason})
+	out, err := c.ecs.StopTask(ctx, &ecs.StopTaskInput{Cluster: &c.place.Cluster, Task: &arn, Reason: &reason})
 	var unknown *types.InvalidParameterException
 	if errors.As(err, &unknown) {
 		return true, nil

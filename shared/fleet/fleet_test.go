@@ -37,7 +37,7 @@ func newLocal(t *testing.T) *local {
 	l := &local{}
 	ctx, cancel := context.WithCancel(context.Background())
 	s, err := ecs.Open(ctx, ecs.Options{Cluster: cluster, Dir: t.TempDir(), StopTimeout: 10 * time.Millisecond, Clock: clock.System,
-		Families: map[string]ecs.Definition{topology.TaskFamily("claude"): {Path: "/bin/sleep", Args: []string{"600"}}},
+		Families: map[string]ecs.Definition{topology.TaskFamily("workers", "claude"): {Path: "/bin/sleep", Args: []string{"600"}}},
 		Deliver: func(_ context.Context, event []byte) error {
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -54,7 +54,7 @@ func newLocal(t *testing.T) *local {
 		s.Close()
 	})
 	l.Service = s
-	l.Client = fleet.NewClient(ecssdk.NewFromConfig(sdktest.Config(t, s.Handler())), cluster, []string{"subnet-1"}, []string{"sg-1"})
+	l.Client = fleet.NewClient(ecssdk.NewFromConfig(sdktest.Config(t, s.Handler())), fleet.Place{Cluster: cluster, Family: "workers", Subnets: []string{"subnet-1"}, SecurityGroups: []string{"sg-1"}})
 	return l
 }
 
@@ -167,7 +167,7 @@ func TestFailedCallsAreClassified(t *testing.T) {
 		{"the service failed: it may have launched", answering{status: 500, code: "ServerException", text: "sorry"}, unclear},
 		{"no answer: it may have launched", answering{}, unclear},
 	} {
-		client := fleet.NewClient(ecssdk.NewFromConfig(sdktest.Config(t, &c.answer)), cluster, []string{"subnet-1"}, nil)
+		client := fleet.NewClient(ecssdk.NewFromConfig(sdktest.Config(t, &c.answer)), fleet.Place{Cluster: cluster, Family: "workers", Subnets: []string{"subnet-1"}})
 		_, err := client.Launch(context.Background(), newContainer())
 		if want := c.want; err == nil || errors.Is(err, fleet.ErrNoCapacity) != (want == fleet.ErrNoCapacity) || errors.Is(err, fleet.ErrRefused) != (want == fleet.ErrRefused) {
 			t.Errorf("%s: %v, want %v", c.why, err, want)
@@ -179,7 +179,7 @@ func TestEqualContainersAreEqualRequests(t *testing.T) {
 	// ECS refuses a client token that comes back with other parameters, and a
 	// map has no order.
 	a := &answering{status: 500, code: "ServerException"}
-	client := fleet.NewClient(ecssdk.NewFromConfig(sdktest.Config(t, a)), cluster, []string{"subnet-1"}, nil)
+	client := fleet.NewClient(ecssdk.NewFromConfig(sdktest.Config(t, a)), fleet.Place{Cluster: cluster, Family: "workers", Subnets: []string{"subnet-1"}})
 	k := newContainer()
 	for range 20 {
 		_, _ = client.Launch(context.Background(), k)

@@ -43,6 +43,7 @@ const (
 	EnvPlatformSecret = "OUTPOST_PLATFORM_SECRET" // secret ARN
 	EnvWorkflow       = "OUTPOST_STATE_MACHINE"   // state machine ARN
 	EnvCluster        = "OUTPOST_CLUSTER"         // cluster ARN
+	EnvTaskFamily     = "OUTPOST_TASK_FAMILY"     // prefix of the task definitions' families; only with Run
 	EnvSubnets        = "OUTPOST_SUBNETS"         // comma separated; only with Run
 	EnvSecurityGroups = "OUTPOST_SECURITY_GROUPS" // comma separated; only with Run
 )
@@ -78,7 +79,7 @@ func (u Use) Env() []string {
 	case Cluster:
 		for _, a := range u.Access {
 			if a == Run {
-				return []string{EnvCluster, EnvSubnets, EnvSecurityGroups}
+				return []string{EnvCluster, EnvTaskFamily, EnvSubnets, EnvSecurityGroups}
 			}
 		}
 		return []string{EnvCluster}

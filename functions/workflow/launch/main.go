@@ -29,8 +29,8 @@ func main() {
 		h := handler{
 			store:    table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System),
 			workflow: workflow.NewClient(sfn.NewFromConfig(cfg), env.String(topology.EnvWorkflow)),
-			fleet: fleet.NewClient(ecs.NewFromConfig(cfg), env.String(topology.EnvCluster),
-				env.List(topology.EnvSubnets), env.List(topology.EnvSecurityGroups)),
+			fleet: fleet.NewClient(ecs.NewFromConfig(cfg), fleet.Place{Cluster: env.String(topology.EnvCluster), Family: env.String(topology.EnvTaskFamily),
+				Subnets: env.List(topology.EnvSubnets), SecurityGroups: env.List(topology.EnvSecurityGroups)}),
 			tickets: secrets.Signer(),
 			clock:   clock.System,
 			timing:  env.Timing(),

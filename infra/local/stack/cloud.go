@@ -48,6 +48,7 @@ const (
 	account        = engines.Region + ":000000000000"
 	keyARN         = "arn:aws:kms:" + account + ":key/outpost"
 	machineARN     = "arn:aws:states:" + account + ":stateMachine:outpost-run"
+	taskFamily     = "outpost-worker"
 	clusterARN     = "arn:aws:ecs:" + account + ":cluster/outpost"
 )
 
@@ -186,7 +187,7 @@ func (c *cloud) functions(o Options, apiURL string) []lambdahost.Function {
 	resources := map[string]string{
 		topology.EnvTable: tableName, topology.EnvBucket: bucketName, topology.EnvKey: keyARN,
 		topology.EnvPlatformSecret: secrets.ARN(platformSecret), topology.EnvWorkflow: machineARN,
-		topology.EnvCluster: clusterARN, topology.EnvSubnets: "subnet-local", topology.EnvSecurityGroups: "sg-local",
+		topology.EnvCluster: clusterARN, topology.EnvTaskFamily: taskFamily, topology.EnvSubnets: "subnet-local", topology.EnvSecurityGroups: "sg-local",
 		"OUTPOST_API_URL": apiURL, "OUTPOST_REPO_SCHEMES": "https,http,file",
 	}
 	for name, url := range c.queues {
@@ -235,7 +236,7 @@ func allowed(caller string, p topology.Permission) bool {
 func families(o Options) map[string]ecs.Definition {
 	out := map[string]ecs.Definition{}
 	for _, name := range agent.Names() {
-		out[topology.TaskFamily(name)] = ecs.Definition{Path: filepath.Join(o.BinDir, "functions", "worker"),
+		out[topology.TaskFamily(taskFamily, name)] = ecs.Definition{Path: filepath.Join(o.BinDir, "functions", "worker"),
 			Env: []string{"PATH=" + os.Getenv("PATH"), topology.EnvAgents + "=" + o.Agents}}
 	}
 	return out
