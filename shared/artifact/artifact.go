@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,9 +40,29 @@ func New(cfg aws.Config, bucket string) *Store {
 	return &Store{client, s3.NewPresignClient(client, s3.WithPresignExpires(URLLife)), bucket}
 }
 
+// Kind are artifacts that are kept equally long. A bucket forgets by prefix, so
+// the kind is the first part of a key.
+type Kind struct {
+	Prefix string
+	Days   int // then the bucket deletes it
+	names  []string
+}
+
+// Kinds lists them. What no kind names is of the last one.
+var Kinds = []Kind{
+	{"results", 365, []string{task.ArtifactPatch, task.ArtifactSummary}},
+	{"logs", 30, []string{task.ArtifactLog, task.ArtifactTranscript, task.ArtifactVerifyLog}},
+}
+
 // Key is where an artifact lies.
 func Key(tenantID, runID string, attempt int, name string) string {
-	return fmt.Sprintf("tenants/%s/runs/%s/%d/%s", tenantID, runID, attempt, name)
+	kind := Kinds[len(Kinds)-1]
+	for _, k := range Kinds {
+		if slices.Contains(k.names, name) {
+			kind = k
+		}
+	}
+	return fmt.Sprintf("%s/%s/%s/%d/%s", kind.Prefix, tenantID, runID, attempt, name)
 }
 
 // PresignPut returns a URL that stores exactly the artifact that was announced,

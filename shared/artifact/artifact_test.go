@@ -76,8 +76,8 @@ func TestAgainstARealS3Server(t *testing.T) {
 	}
 	store, ctx := artifact.New(cfg, bucket), t.Context()
 	key := artifact.Key("ten_a", "run_b", 2, task.ArtifactPatch)
-	if key != "tenants/ten_a/runs/run_b/2/patch.diff" {
-		t.Errorf("key %s", key)
+	if log := artifact.Key("ten_a", "run_b", 2, task.ArtifactLog); key != "results/ten_a/run_b/2/patch.diff" || log != "logs/ten_a/run_b/2/agent.log" {
+		t.Errorf("keys %s and %s", key, log)
 	}
 	const body = "diff --git a/x b/x\n\xff\x00"
 	presign := func(t *testing.T, a task.Artifact) (string, map[string]string) {
