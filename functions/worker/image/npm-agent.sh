@@ -18,6 +18,7 @@ bin=${ROOT:-}/opt/outpost/agents
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+export TMPDIR="$scratch" # npm leaves a cache of compiled code in it
 mkdir -p "$dir" "$bin"
 cp "$locks/package-lock.json" "$dir/"
 
@@ -34,7 +35,7 @@ JS
 # grok unpacks itself in its own. What others build is optional and unpinned.
 # grok's puts a second copy into GROK_HOME.
 cd "$dir"
-npm install --ignore-scripts --no-save --no-audit --no-fund --loglevel=error
+npm install --ignore-scripts --no-save --no-audit --no-fund --no-update-notifier --loglevel=error
 GROK_HOME=$scratch/grok npm rebuild --foreground-scripts=false --loglevel=error "$package"
 rm -f node_modules/@xai-official/grok-*/bin/*.br
 

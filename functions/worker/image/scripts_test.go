@@ -64,7 +64,7 @@ verify:*:10002:10002::/nonexistent:/usr/sbin/nologin
 	}
 }
 
-// The trimmed folder of Go builds and tests a program that has cgo in it.
+// What is left of Go builds a test and runs it.
 func TestTheTrimmedGoBuildsAndTests(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
 	if err != nil {
