@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"outpost/shared/clock"
+	"outpost/shared/metric"
 	"outpost/shared/settlement"
 	"outpost/shared/table"
 	"outpost/shared/task"
@@ -43,6 +44,7 @@ type reaper struct {
 	settler  settlement.Settler
 	clock    clock.Clock
 	timing   task.Timing
+	metrics  *metric.Emitter
 }
 
 const (
@@ -105,6 +107,7 @@ func (r reaper) heal(ctx context.Context, o table.InflightRun) error {
 	if err != nil {
 		return err
 	}
+	r.metrics.Emit(metric.RunsHealed, 1, now, "tenant", o.Tenant, "run", run.ID)
 	slog.WarnContext(ctx, "heal", "tenant", o.Tenant, "run", run.ID, "state", run.State, "attempt", run.Attempt.Number, "execution", status)
 	if run.Attempt.Open() { // one with a result stays as it is
 		end := task.AttemptEnd{Cause: task.LeaseExpired, ExitCode: -1, Detail: "nobody reported in time", At: now}

@@ -11,6 +11,7 @@ import (
 
 	"outpost/infra/local/engines/enginetest"
 	"outpost/shared/clock"
+	"outpost/shared/metric"
 	"outpost/shared/settlement"
 	"outpost/shared/settlement/settlementtest"
 	"outpost/shared/table"
@@ -36,7 +37,7 @@ func (w *world) reaper(cut *settlementtest.Cut) reaper {
 	if cut != nil {
 		store = table.New(enginetest.Client(w.T, cut), w.name, w.Clock)
 	}
-	return reaper{store: store, workflow: w.Workflow(cut), fleet: w.Fleet(cut), waker: w.Waker(cut),
+	return reaper{metrics: metric.New("Outpost", w.T.Output()), store: store, workflow: w.Workflow(cut), fleet: w.Fleet(cut), waker: w.Waker(cut),
 		settler: settlement.Settler{Store: store, Clock: w.Clock, Timing: task.DefaultTiming},
 		clock:   w.Clock, timing: task.DefaultTiming}
 }

@@ -14,6 +14,7 @@ import (
 	"outpost/shared/clock"
 	"outpost/shared/config"
 	"outpost/shared/fleet"
+	"outpost/shared/metric"
 	"outpost/shared/settlement"
 	"outpost/shared/table"
 	"outpost/shared/topology"
@@ -33,6 +34,7 @@ func main() {
 			settler:  settlement.Settler{Store: store, Clock: clock.System, Timing: timing},
 			clock:    clock.System,
 			timing:   timing,
+			metrics:  metric.Default(env.String("OUTPOST_METRICS_NAMESPACE")),
 		}
 		return r.handle, nil
 	})

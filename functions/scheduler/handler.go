@@ -11,6 +11,7 @@ import (
 
 	"outpost/shared/clock"
 	"outpost/shared/fairshare"
+	"outpost/shared/metric"
 	"outpost/shared/table"
 	"outpost/shared/task"
 	"outpost/shared/tenant"
@@ -42,6 +43,7 @@ type scheduler struct {
 	clock    clock.Clock
 	lease    time.Duration // from a start until a worker must have claimed
 	fleetCap int
+	metrics  *metric.Emitter
 }
 
 const (
@@ -156,6 +158,9 @@ func (s scheduler) start(ctx context.Context, p fairshare.Pick, c *candidate) er
 		return err
 	}
 	c.load = load
+	now := s.clock.Now()
+	s.metrics.Emit(metric.RunsStarted, 1, now, "tenant", p.Tenant, "run", run.ID)
+	s.metrics.Emit(metric.QueueSeconds, now.Sub(run.CreatedAt).Seconds(), now, "tenant", p.Tenant, "run", run.ID)
 	if err := s.workflow.Start(ctx, workflow.Input{Tenant: p.Tenant, Run: run.ID, Start: run.Starts}); err != nil {
 		slog.ErrorContext(ctx, "start an execution; the reaper will", "tenant", p.Tenant, "run", run.ID, "error", err)
 	}

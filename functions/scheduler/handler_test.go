@@ -15,6 +15,7 @@ import (
 
 	"outpost/infra/local/engines/enginetest"
 	"outpost/shared/clock"
+	"outpost/shared/metric"
 	"outpost/shared/settlement/settlementtest"
 	"outpost/shared/table"
 	"outpost/shared/task"
@@ -42,7 +43,7 @@ func (w *world) scheduler(cut *settlementtest.Cut) scheduler {
 	if cut != nil {
 		store = table.New(enginetest.Client(w.T, cut), w.name, w.Clock)
 	}
-	return scheduler{store: store, workflow: w.Workflow(cut), clock: w.Clock, lease: time.Minute, fleetCap: 200}
+	return scheduler{store: store, workflow: w.Workflow(cut), clock: w.Clock, lease: time.Minute, fleetCap: 200, metrics: metric.New("Outpost", w.T.Output())}
 }
 
 // wake runs the scheduler on wakeups of these tenants.

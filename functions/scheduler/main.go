@@ -11,6 +11,7 @@ import (
 	"outpost/shared/boot"
 	"outpost/shared/clock"
 	"outpost/shared/config"
+	"outpost/shared/metric"
 	"outpost/shared/table"
 	"outpost/shared/topology"
 	"outpost/shared/workflow"
@@ -24,6 +25,7 @@ func main() {
 			clock:    clock.System,
 			lease:    env.Timing().ClaimLease,
 			fleetCap: env.Int("OUTPOST_FLEET_CAP"),
+			metrics:  metric.Default(env.String("OUTPOST_METRICS_NAMESPACE")),
 		}
 		return s.handle, nil
 	})

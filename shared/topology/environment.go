@@ -21,6 +21,7 @@ var Settings = []Setting{
 	{Name: "OUTPOST_PROVIDER_URLS", Optional: true, Purpose: "Base URLs that replace providers' own: name=url, comma separated."},
 	{Name: "OUTPOST_SPOT", Default: "false", Purpose: "Whether a run's first attempt uses Fargate Spot: cheaper, and may be taken away. true or false."},
 	{Name: "OUTPOST_FLEET_CAP", Default: "200", Purpose: "Runs in flight over all tenants, a soft cap."},
+	{Name: "OUTPOST_METRICS_NAMESPACE", Default: "Outpost", Purpose: "CloudWatch namespace of Outpost's own metrics; it tells deployments in one account apart."},
 	{Name: "OUTPOST_CLAIM_LEASE", Default: "5m", Purpose: "From launch until a worker must have claimed its attempt."},
 	{Name: "OUTPOST_HEARTBEAT_LEASE", Default: "90s", Purpose: "Between two heartbeats before a run counts as lost."},
 	{Name: "OUTPOST_HEARTBEAT_EVERY", Default: "20s", Purpose: "How often workers report."},

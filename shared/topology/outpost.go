@@ -61,17 +61,17 @@ var Functions = []Function{
 	runner("finish", "Stores a run's result and answers the state machine.", use(Table, Get, Put), use(Workflow, Answer)),
 
 	function("scheduler", 20*time.Second, "Picks waiting runs fairly and starts them.", use(Table, Get, Query, Put, Update, Delete), use(TableIndex("GSI2"), Query), use(Workflow, Start)).
-		with(timing...).with("OUTPOST_FLEET_CAP"),
+		with(timing...).with("OUTPOST_FLEET_CAP", metrics),
 	function("workflow/launch", 60*time.Second, "Makes an attempt and launches its container.",
 		use(Table, Get, Put), use(Cluster, Run, Stop), use(PlatformSecret, Read), use(Workflow, Answer)).
-		with(timing...).with("OUTPOST_API_URL", "OUTPOST_SPOT"),
+		with(timing...).with("OUTPOST_API_URL", "OUTPOST_SPOT", metrics),
 	function("workflow/settle", 30*time.Second, "Ends a run, or sends it round again.", use(Table, Get, Put, Update), use(Queue(Wakeups), Send)).
-		with(timing...),
+		with(timing...).with(metrics),
 	function("container-stopped", 30*time.Second, "Records the end of a container and answers the state machine.",
 		use(Table, Get, Put), use(Workflow, Answer)),
 	function("reaper", 60*time.Second, "Heals what a lost message or a crash left behind.",
 		use(Table, Get, Put, Update), use(TableIndex("GSI2"), Query), use(Queue(Wakeups), Send), use(Workflow, Start, Describe, Answer), use(Cluster, Stop)).
-		with(timing...),
+		with(timing...).with(metrics),
 }
 
 // Routes lists every HTTP route.
@@ -98,6 +98,9 @@ var Routes = []Route{
 	{"POST", "/runner/v1/uploads", "runner/uploads", ByRunner, ""},
 	{"POST", "/runner/v1/finish", "runner/finish", ByRunner, ""},
 }
+
+// metrics is the setting of those who count.
+const metrics = "OUTPOST_METRICS_NAMESPACE"
 
 func api(operation, purpose string, uses ...Use) Function {
 	return function("api/"+operation, 29*time.Second, purpose, uses...)

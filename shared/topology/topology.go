@@ -87,6 +87,25 @@ type Route struct {
 	Scope      string // what the caller's key must hold; empty for none
 }
 
+// Throttle bounds a route, over all callers. It keeps one route from taking
+// what the others need; what a tenant may do is its plan's business.
+type Throttle struct {
+	Rate  int // requests a second
+	Burst int
+}
+
+// Throttle returns the route's bound.
+func (r Route) Throttle() Throttle {
+	switch {
+	case r.Authorizer == ByRunner:
+		return Throttle{500, 1000}
+	case r.Authorizer == Open, r.Method != "GET":
+		return Throttle{50, 100}
+	default:
+		return Throttle{200, 400}
+	}
+}
+
 // QueueSpec is one SQS queue with its dead-letter queue, and the function that
 // consumes it.
 type QueueSpec struct {

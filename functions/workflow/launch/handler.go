@@ -10,6 +10,7 @@ import (
 
 	"outpost/shared/clock"
 	"outpost/shared/fleet"
+	"outpost/shared/metric"
 	"outpost/shared/runner"
 	"outpost/shared/table"
 	"outpost/shared/task"
@@ -41,6 +42,7 @@ type handler struct {
 	timing   task.Timing
 	apiURL   string
 	spot     bool // for first attempts
+	metrics  *metric.Emitter
 }
 
 const (
@@ -177,6 +179,7 @@ func (h handler) refused(ctx context.Context, in request, run task.Run, cause er
 	end := task.AttemptEnd{Cause: task.LaunchFailed, ExitCode: -1, Detail: "the container could not be launched", At: h.clock.Now()}
 	if errors.Is(cause, fleet.ErrNoCapacity) {
 		end.Cause, end.Detail = task.NoCapacity, "there was no capacity"
+		h.metrics.Emit(metric.NoCapacity, 1, end.At, "tenant", in.Tenant, "run", in.Run)
 	}
 	slog.WarnContext(ctx, "launch refused", "tenant", in.Tenant, "run", in.Run, "attempt", run.Attempt.Number, "cause", end.Cause, "error", cause)
 	if _, err := h.store.EndAttempt(ctx, in.Tenant, in.Run, run.Attempt.Number, end); err != nil && !errors.Is(err, table.ErrStale) {

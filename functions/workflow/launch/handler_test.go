@@ -13,6 +13,7 @@ import (
 	"outpost/shared/clock"
 	"outpost/shared/fleet"
 	"outpost/shared/id"
+	"outpost/shared/metric"
 	"outpost/shared/runner"
 	"outpost/shared/settlement"
 	"outpost/shared/settlement/settlementtest"
@@ -46,7 +47,7 @@ func (w *launcherWorld) handler(cut *settlementtest.Cut) handler {
 		store = table.New(enginetest.Client(w.T, cut), w.name, w.Clock)
 	}
 	return handler{store: store, workflow: w.Workflow(cut), fleet: w.Fleet(cut), tickets: w.tickets,
-		clock: w.Clock, timing: task.DefaultTiming, apiURL: "https://api.example.com", spot: w.spot}
+		clock: w.Clock, timing: task.DefaultTiming, apiURL: "https://api.example.com", spot: w.spot, metrics: metric.New("Outpost", w.T.Output())}
 }
 
 // launch runs the handler for a run under a task token.

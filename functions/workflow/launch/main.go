@@ -14,6 +14,7 @@ import (
 	"outpost/shared/clock"
 	"outpost/shared/config"
 	"outpost/shared/fleet"
+	"outpost/shared/metric"
 	"outpost/shared/platform"
 	"outpost/shared/table"
 	"outpost/shared/topology"
@@ -36,6 +37,7 @@ func main() {
 			timing:  env.Timing(),
 			apiURL:  env.String("OUTPOST_API_URL"),
 			spot:    env.Bool("OUTPOST_SPOT"),
+			metrics: metric.Default(env.String("OUTPOST_METRICS_NAMESPACE")),
 		}
 		return h.handle, nil
 	})

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"math"
 
+	"outpost/shared/clock"
+	"outpost/shared/metric"
 	"outpost/shared/settlement"
 	"outpost/shared/table"
 	"outpost/shared/task"
@@ -19,6 +21,8 @@ type waker interface {
 type handler struct {
 	settler settlement.Settler
 	waker   waker
+	metrics *metric.Emitter
+	clock   clock.Clock
 }
 
 // answer is what the state machine's Choice and Wait read.
@@ -43,6 +47,24 @@ func (h handler) handle(ctx context.Context, in workflow.Input) (answer, error) 
 			slog.ErrorContext(ctx, "wake the scheduler", "tenant", in.Tenant, "run", in.Run, "error", err)
 		}
 	}
+	h.count(in, d)
 	slog.InfoContext(ctx, "settled", "tenant", in.Tenant, "run", in.Run, "next", d.Next, "end", d.End, "reason", d.Reason, "requeue", d.Requeue)
 	return answer{Next: d.Next, WaitSeconds: int(math.Ceil(d.Wait.Seconds()))}, nil
+}
+
+// ends are the metrics of terminal states.
+var ends = map[task.State]metric.Name{
+	task.Succeeded: metric.RunsSucceeded, task.Failed: metric.RunsFailed, task.TimedOut: metric.RunsTimedOut, task.Cancelled: metric.RunsCancelled,
+}
+
+// count tells what was decided; a settlement that is repeated after it was
+// carried out decides nothing more.
+func (h handler) count(in workflow.Input, d task.Decision) {
+	now := h.clock.Now()
+	if name, ok := ends[d.End]; ok {
+		h.metrics.Emit(name, 1, now, "tenant", in.Tenant, "run", in.Run, "reason", string(d.Reason))
+	}
+	if d.InfraRetry || d.Reason == task.ReasonWorkerLost || d.Reason == task.ReasonLaunchFailed {
+		h.metrics.Emit(metric.AttemptsLost, 1, now, "tenant", in.Tenant, "run", in.Run)
+	}
 }

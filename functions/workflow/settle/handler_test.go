@@ -1,14 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"outpost/infra/local/engines/enginetest"
 	"outpost/shared/clock"
 	"outpost/shared/id"
+	"outpost/shared/metric"
 	"outpost/shared/settlement"
 	"outpost/shared/settlement/settlementtest"
 	"outpost/shared/table"
@@ -20,13 +23,15 @@ type world struct {
 	*settlementtest.World
 	name   string // of the table
 	timing task.Timing
+	// counted is what was written of metrics.
+	counted bytes.Buffer
 }
 
 func newWorld(t testing.TB) *world {
 	c := clock.NewManual(settlementtest.Start)
 	client := enginetest.Client(t, nil)
 	name := enginetest.TableName(t, client)
-	return &world{settlementtest.New(t, table.New(client, name, c), c, "pro"), name, task.DefaultTiming}
+	return &world{World: settlementtest.New(t, table.New(client, name, c), c, "pro"), name: name, timing: task.DefaultTiming}
 }
 
 func (w *world) settle(cut *settlementtest.Cut, r task.Run) (answer, error) {
@@ -34,7 +39,7 @@ func (w *world) settle(cut *settlementtest.Cut, r task.Run) (answer, error) {
 	if cut != nil {
 		store = table.New(enginetest.Client(w.T, cut), w.name, w.Clock)
 	}
-	h := handler{settlement.Settler{Store: store, Clock: w.Clock, Timing: w.timing}, w.Waker(cut)}
+	h := handler{settlement.Settler{Store: store, Clock: w.Clock, Timing: w.timing}, w.Waker(cut), metric.New("Outpost", &w.counted), w.Clock}
 	return h.handle(context.Background(), workflow.Input{Tenant: w.Tenant, Run: r.ID, Start: r.Starts})
 }
 
@@ -42,6 +47,26 @@ func (w *world) end(r task.Run, cause task.Cause) {
 	w.T.Helper()
 	_, err := w.EndAttempt(context.Background(), w.Tenant, r.ID, r.Attempt.Number, task.AttemptEnd{Cause: cause, At: w.Clock.Now().Add(time.Hour)})
 	w.Must(err)
+}
+
+func TestWhatIsDecidedIsCountedOnce(t *testing.T) {
+	w := newWorld(t)
+	r := w.Running("t")
+	w.end(r, task.ContainerStopped)
+	_, err := w.settle(nil, r)
+	w.Must(err)
+	w.Submit(1)
+	done := w.Running("t2")
+	w.Finish(done)
+	for range 2 { // the second time it has ended
+		_, err = w.settle(nil, done)
+		w.Must(err)
+	}
+	for name, want := range map[metric.Name]int{metric.AttemptsLost: 1, metric.RunsSucceeded: 1, metric.RunsFailed: 0} {
+		if n := strings.Count(w.counted.String(), fmt.Sprintf("%q:1", name)); n != want {
+			t.Errorf("%s is counted %d times, want %d: %s", name, n, want, w.counted.String())
+		}
+	}
 }
 
 func TestSettleTellsTheStateMachineWhatComesNext(t *testing.T) {

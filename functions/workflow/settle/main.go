@@ -11,6 +11,7 @@ import (
 	"outpost/shared/boot"
 	"outpost/shared/clock"
 	"outpost/shared/config"
+	"outpost/shared/metric"
 	"outpost/shared/settlement"
 	"outpost/shared/table"
 	"outpost/shared/topology"
@@ -25,7 +26,9 @@ func main() {
 				Clock:  clock.System,
 				Timing: env.Timing(),
 			},
-			waker: wakeup.NewSender(sqs.NewFromConfig(cfg), env.String(topology.EnvQueue(topology.Wakeups))),
+			waker:   wakeup.NewSender(sqs.NewFromConfig(cfg), env.String(topology.EnvQueue(topology.Wakeups))),
+			metrics: metric.Default(env.String("OUTPOST_METRICS_NAMESPACE")),
+			clock:   clock.System,
 		}
 		return h.handle, nil
 	})
