@@ -51,11 +51,11 @@ func (w *world) end(r task.Run, cause task.Cause) {
 
 func TestWhatIsDecidedIsCountedOnce(t *testing.T) {
 	w := newWorld(t)
+	w.Submit(2)
 	r := w.Running("t")
 	w.end(r, task.ContainerStopped)
 	_, err := w.settle(nil, r)
 	w.Must(err)
-	w.Submit(1)
 	done := w.Running("t2")
 	w.Finish(done)
 	for range 2 { // the second time it has ended
