@@ -64,6 +64,16 @@ build: ## Build functions, worker, client and the local target into build/
 	@CGO_ENABLED=0 go build $(GOFLAGS_BINARIES) -o build/functions/ ./functions/...
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -o build/ ./cmd/... ./infra/local/...
 
+build-aws: ## Build what the CDK app deploys into build/aws: a folder a function, and what the workers' images are made of
+	@rm -rf build/aws && mkdir -p build/aws/bin build/aws/functions build/aws/worker/agents build/aws/worker/image
+	@GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build $(GOFLAGS_BINARIES) -o build/aws/bin/ ./functions/...
+	@for f in build/aws/bin/*; do n=$$(basename $$f); [ $$n = worker ] || { mkdir build/aws/functions/$$n; mv $$f build/aws/functions/$$n/bootstrap; }; done
+	@rm -rf build/aws/bin
+	@GOOS=linux GOARCH=amd64 CGO_ENABLED=0 go build $(GOFLAGS_BINARIES) -o build/aws/worker/worker ./functions/worker
+	@cp functions/worker/Dockerfile build/aws/worker/; cp functions/worker/image/*.sh build/aws/worker/image/
+	@cp infra/local/agents/lock/package.json infra/local/agents/lock/package-lock.json infra/local/agents/requirements.txt build/aws/worker/agents/
+	@cd build/aws/worker && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16 > ../worker.tag
+
 tools: $(TOOLS)/staticcheck $(TOOLS)/gitleaks $(TOOLS)/gotestsum ## Build the pinned tools
 
 $(TOOLS)/staticcheck: ; @GOBIN=$(abspath $(TOOLS)) go install $(STATICCHECK)
