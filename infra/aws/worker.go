@@ -77,19 +77,23 @@ func (s *workerStack) taskDefinition(stack awscdk.Stack, d *deployment, a agent.
 	allow(role, nil, []string{"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"}, *image.RepositoryArn())
 	allow(role, nil, []string{"logs:CreateLogStream", "logs:PutLogEvents"}, *logs.LogGroupArn())
 
-	work := "work"
+	// What a run writes; and /tmp, for programs that insist on it.
+	work, tmp := "work", "tmp"
 	family := topology.TaskFamily(d.family(), a.Name)
 	// The lower construct: the higher one always makes a task role.
 	definition := awsecs.NewCfnTaskDefinition(stack, jsii.String("Task-"+a.Name), &awsecs.CfnTaskDefinitionProps{
 		Family: jsii.String(family), NetworkMode: jsii.String("awsvpc"), RequiresCompatibilities: jsii.Strings("FARGATE"),
 		Cpu: number(a.CPU), Memory: number(a.MemoryMB), ExecutionRoleArn: role.RoleArn(),
 		RuntimePlatform: &awsecs.CfnTaskDefinition_RuntimePlatformProperty{CpuArchitecture: jsii.String("X86_64"), OperatingSystemFamily: jsii.String("LINUX")},
-		Volumes:         []any{&awsecs.CfnTaskDefinition_VolumeProperty{Name: &work}},
+		Volumes:         []any{&awsecs.CfnTaskDefinition_VolumeProperty{Name: &work}, &awsecs.CfnTaskDefinition_VolumeProperty{Name: &tmp}},
 		ContainerDefinitions: []any{&awsecs.CfnTaskDefinition_ContainerDefinitionProperty{
 			Name: jsii.String(topology.Worker.Container), Image: image.RepositoryUriForTag(jsii.String(d.ImageTag)), Essential: jsii.Bool(true),
 			ReadonlyRootFilesystem: jsii.Bool(true), User: jsii.String("root"),
 			StopTimeout: jsii.Number(topology.Worker.StopTimeout.Seconds()),
-			MountPoints: []any{&awsecs.CfnTaskDefinition_MountPointProperty{SourceVolume: &work, ContainerPath: jsii.String("/work"), ReadOnly: jsii.Bool(false)}},
+			MountPoints: []any{
+				&awsecs.CfnTaskDefinition_MountPointProperty{SourceVolume: &work, ContainerPath: jsii.String("/work"), ReadOnly: jsii.Bool(false)},
+				&awsecs.CfnTaskDefinition_MountPointProperty{SourceVolume: &tmp, ContainerPath: jsii.String("/tmp"), ReadOnly: jsii.Bool(false)},
+			},
 			LinuxParameters: &awsecs.CfnTaskDefinition_LinuxParametersProperty{InitProcessEnabled: jsii.Bool(true),
 				Capabilities: &awsecs.CfnTaskDefinition_KernelCapabilitiesProperty{Drop: capabilities()}},
 			LogConfiguration: &awsecs.CfnTaskDefinition_LogConfigurationProperty{LogDriver: jsii.String("awslogs"), Options: &map[string]*string{
