@@ -24,9 +24,8 @@ type apiStack struct {
 func newAPI(stack awscdk.Stack, d *deployment) *apiStack {
 	s := &apiStack{api: awsapigatewayv2.NewHttpApi(stack, jsii.String("Api"), &awsapigatewayv2.HttpApiProps{
 		ApiName: jsii.String(d.prefix()), CreateDefaultStage: jsii.Bool(false), DisableExecuteApiEndpoint: jsii.Bool(d.Domain != "")})}
-	s.url = *s.api.ApiEndpoint()
-	if d.Domain != "" {
-		s.url = "https://" + d.Domain
+	if s.url = "https://" + d.Domain; d.Domain == "" {
+		s.url = *s.api.ApiEndpoint()
 	}
 	functions := map[string]awslambda.Function{}
 	function := func(name string) awslambda.Function {
