@@ -35,6 +35,11 @@ func deploy(app awscdk.App, e Environment, a Assets) *deployment {
 	d.api = newAPI(d.stack(app, "api", "Outpost's API: routes, authorizers, a function a route."), d)
 	d.dispatch = newDispatch(d.stack(app, "dispatch", "Outpost's dispatch: queue, scheduler, state machine, reaper."), d)
 	d.monitoring = newMonitoring(d.stack(app, "monitoring", "Outpost's dashboard and alarms."), d)
+	for _, c := range *app.Node().Children() {
+		if stack, ok := c.(awscdk.Stack); ok {
+			except(stack)
+		}
+	}
 	awscdk.Tags_Of(app).Add(jsii.String("outpost:environment"), jsii.String(e.Name), nil)
 	return d
 }

@@ -34,7 +34,7 @@ func condition(operator, key string, values ...string) map[string]any {
 func (d *deployment) roleOf(scope constructs.Construct, f topology.Function, logs awslogs.LogGroup) awsiam.Role {
 	role := awsiam.NewRole(scope, jsii.String("Role"), &awsiam.RoleProps{
 		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil), Description: jsii.String(f.Name + ": " + f.Purpose)})
-	allow(role, nil, []string{"logs:CreateLogStream", "logs:PutLogEvents"}, *logs.LogGroupArn()+":*")
+	allow(role, nil, []string{"logs:CreateLogStream", "logs:PutLogEvents"}, *logs.LogGroupArn()) // which ends in :*
 	for _, use := range f.Uses {
 		byResource := map[topology.Resource][]string{}
 		for _, p := range use.Permissions() {
