@@ -51,7 +51,7 @@ func (d *deployment) stack(app awscdk.App, part, description string) awscdk.Stac
 		env.Account = jsii.String(d.Account)
 	}
 	return awscdk.NewStack(app, jsii.String(d.prefix()+"-"+part), &awscdk.StackProps{
-		Env: env, Description: jsii.String(description), TerminationProtection: jsii.Bool(d.KeepData),
+		Env: env, Description: jsii.String(description), TerminationProtection: jsii.Bool(d.KeepData && part == "data"),
 	})
 }
 
