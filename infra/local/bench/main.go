@@ -40,6 +40,10 @@ func run(ctx context.Context) error {
 	if err := measureAgents(ctx, root, page); err != nil {
 		return err
 	}
+	fmt.Fprintln(os.Stderr, "What is deployed …")
+	if err := page.deployment(ctx, root); err != nil {
+		return err
+	}
 	if err := page.lines(root); err != nil {
 		return err
 	}
