@@ -40,7 +40,7 @@ func local(t *testing.T, script string) (url, key, repo string) {
 	}
 	s, err := stack.Start(t.Context(), stack.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0", BinDir: binaries, Agents: agents,
 		Settings: map[string]string{"OUTPOST_HEARTBEAT_EVERY": "1s"},
-		Secrets: stack.Secrets(false, os.Getenv), ProviderURL: "http://127.0.0.1:9", Progress: t.Output()})
+		Secrets:  stack.Secrets(false, os.Getenv), ProviderURL: "http://127.0.0.1:9", Progress: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
