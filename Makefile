@@ -21,7 +21,7 @@ TESTSUM := $(TOOLS)/gotestsum --format pkgname-and-test-fails --jsonfile
 CDK := JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 node_modules/.bin/cdk -c env=$(ENV)
 
 .PHONY: smoke synth diff deploy images destroy named build-aws
-.PHONY: help demo run test e2e race bench check generate fmt build tools require clean
+.PHONY: help demo run test e2e race bench check generate cost fmt build tools require clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ check: require $(TOOLS)/staticcheck $(TOOLS)/gitleaks ## Format, vet, lint, impo
 
 generate: require build ## Rewrite what is generated: what functions were seen to call, what a run uses
 	@UPDATE=1 go test -count=1 ./infra/local/stack -run '^(TestEveryPermissionIsUsed|TestARunUsesNoMoreThanItDid)$$'
+	@go run ./infra/aws/cost >/dev/null
+
+cost: ## What a month on AWS costs, from measured units and list prices; rewrites docs/cost.md
+	@go run ./infra/aws/cost
 
 fmt: ## Format every Go file
 	@gofmt -w $$(git ls-files -co --exclude-standard '*.go')

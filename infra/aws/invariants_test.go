@@ -191,6 +191,21 @@ func TestIdleCostsNextToNothing(t *testing.T) {
 			}
 		}
 	}
+	watched := 0
+	for _, a := range clouds["prod"].all("AWS::CloudWatch::Alarm") {
+		watched++
+		for _, m := range list(a.get("Metrics")) {
+			if dig(m, "MetricStat") != nil {
+				watched++
+			}
+		}
+		if a.get("Metrics") != nil {
+			watched--
+		}
+	}
+	if watched != 12 { // what infra/aws/cost takes it to be
+		t.Errorf("alarms watch %d metrics, each of which costs", watched)
+	}
 	if len(metric.All) > 10 {
 		t.Errorf("%d custom metrics", len(metric.All))
 	}

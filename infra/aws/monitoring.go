@@ -5,7 +5,6 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/interfaces/interfacesawscloudwatch"
 	"github.com/aws/jsii-runtime-go"
 
@@ -38,7 +37,7 @@ func newMonitoring(stack awscdk.Stack, d *deployment) *monitoringStack {
 		{id: "attempts-lost", does: "Workers are lost by the dozen.", threshold: 12, periods: 1,
 			metric: m.own(metric.AttemptsLost, "Sum", 15)},
 		{id: "table-throttled", does: "DynamoDB throttles the table.", threshold: 10, periods: 2,
-			metric: m.table(stack, "ThrottledRequests", 5)},
+			metric: m.throttled(5)},
 	} {
 		d.alarm(stack, a)
 	}
@@ -79,11 +78,14 @@ func (m metrics) machine(name string, period float64) awscloudwatch.Metric {
 	return m.of("AWS/States", name, "Sum", words(name), period, map[string]*string{"StateMachineArn": m.dispatch.machine.AttrArn()})
 }
 
-func (m metrics) table(stack awscdk.Stack, name string, period float64) awscloudwatch.IMetric {
-	_ = stack
-	operations := []awsdynamodb.Operation{awsdynamodb.Operation_GET_ITEM, awsdynamodb.Operation_QUERY, awsdynamodb.Operation_PUT_ITEM,
-		awsdynamodb.Operation_UPDATE_ITEM, awsdynamodb.Operation_TRANSACT_WRITE_ITEMS}
-	return m.data.table.MetricThrottledRequestsForOperations(&awsdynamodb.OperationsMetricOptions{Operations: &operations, Period: minutes(period)})
+// throttled counts the table's throttled reads and writes.
+func (m metrics) throttled(period float64) awscloudwatch.IMetric {
+	of := func(name string) awscloudwatch.IMetric {
+		return m.of("AWS/DynamoDB", name, "Sum", words(name), period, map[string]*string{"TableName": m.data.table.TableName()})
+	}
+	return awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
+		Expression: jsii.String("FILL(reads, 0) + FILL(writes, 0)"), Label: jsii.String("throttled"), Period: minutes(period),
+		UsingMetrics: &map[string]awscloudwatch.IMetric{"reads": of("ReadThrottleEvents"), "writes": of("WriteThrottleEvents")}})
 }
 
 // share is a part of a whole, in per cent, 0 where there is no whole.
