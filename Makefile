@@ -20,7 +20,7 @@ TESTSUM := $(TOOLS)/gotestsum --format pkgname-and-test-fails --jsonfile
 # cdk runs the app of cdk.json for one environment. It is told no warnings about Node.
 CDK := JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 node_modules/.bin/cdk -c env=$(ENV)
 
-.PHONY: smoke synth diff deploy images destroy named build-aws
+.PHONY: preflight smoke synth diff deploy images destroy named build-aws
 .PHONY: help demo run test e2e race bench check generate cost fmt build tools require clean
 
 help: ## Show this list
@@ -97,6 +97,9 @@ images: named build-aws ## Build the workers' images with docker and push them t
 destroy: named build-aws node_modules/.bin/cdk ## Delete ENV's stacks; the data stack goes with it in dev alone
 	@$(CDK) destroy $(foreach s,monitoring dispatch api worker,outpost-$(ENV)-$(s))
 	@if [ "$(ENV)" = dev ]; then $(CDK) destroy outpost-dev-data; else echo "The data of $(ENV) stays: its table, bucket, key and secret are protected (docs/deploy.md, tear-down)."; fi
+
+preflight: named ## Ask your AWS account whether its quotas are enough for ENV, and say what to ask for
+	@go run ./infra/aws/preflight -env $(ENV)
 
 smoke: ## Run one whole task against the Outpost at URL, as the tenant of OUTPOST_API_KEY (ARGS="-repo … -agent …")
 	@go run ./infra/smoke $(if $(URL),-url $(URL)) $(ARGS)
