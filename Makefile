@@ -18,9 +18,10 @@ GOFLAGS_BINARIES := -trimpath -buildvcs=false -tags lambda.norpc -ldflags='-s -w
 TESTSUM := $(TOOLS)/gotestsum --format pkgname-and-test-fails --jsonfile
 
 # cdk runs the app of cdk.json for one environment. It is told no warnings about Node.
-CDK := JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 node_modules/.bin/cdk -c env=$(ENV)
+CDK_CLI := build/.cdk/node_modules/.bin/cdk
+CDK := JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 $(CDK_CLI) -c env=$(ENV)
 
-.PHONY: preflight smoke synth diff deploy images destroy named build-aws
+.PHONY: preflight smoke synth diff bootstrap deploy images destroy named build-aws
 .PHONY: help demo run test e2e race bench check generate cost fmt build tools require clean
 
 help: ## Show this list
@@ -82,19 +83,22 @@ build-aws: ## Build what the CDK app deploys into build/aws: a folder a function
 	@cp infra/local/agents/lock/package.json infra/local/agents/lock/package-lock.json infra/local/agents/requirements.txt build/aws/worker/agents/
 	@cd build/aws/worker && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16 > ../worker.tag
 
-synth: named build-aws node_modules/.bin/cdk ## Make the CloudFormation templates of ENV (dev, staging or prod) into cdk.out; needs no account
+synth: named build-aws $(CDK_CLI) ## Make the CloudFormation templates of ENV (dev, staging or prod) into cdk.out; needs no account
 	@$(CDK) synth --quiet --all
 
-diff: named build-aws node_modules/.bin/cdk ## Show what a deployment of ENV would change
+diff: named build-aws $(CDK_CLI) ## Show what a deployment of ENV would change
 	@$(CDK) diff --all
 
-deploy: named build-aws node_modules/.bin/cdk ## Deploy ENV to the AWS account of your credentials (docs/deploy.md)
-	@$(CDK) deploy --all
+bootstrap: named build-aws $(CDK_CLI) ## Prepare the account and region of ENV for the CDK, once
+	@$(CDK) bootstrap
+
+deploy: named build-aws $(CDK_CLI) ## Deploy ENV, or its STACKS, to the AWS account of your credentials (docs/deploy.md)
+	@$(CDK) deploy $(or $(STACKS),--all)
 
 images: named build-aws ## Build the workers' images with docker and push them to ENV's repositories
 	@infra/aws/images.sh $(ENV) build/aws
 
-destroy: named build-aws node_modules/.bin/cdk ## Delete ENV's stacks; the data stack goes with it in dev alone
+destroy: named build-aws $(CDK_CLI) ## Delete ENV's stacks; the data stack goes with it in dev alone
 	@$(CDK) destroy $(foreach s,monitoring dispatch api worker,outpost-$(ENV)-$(s))
 	@if [ "$(ENV)" = dev ]; then $(CDK) destroy outpost-dev-data; else echo "The data of $(ENV) stays: its table, bucket, key and secret are protected (docs/deploy.md, tear-down)."; fi
 
@@ -107,8 +111,11 @@ smoke: ## Run one whole task against the Outpost at URL, as the tenant of OUTPOS
 named:
 	@case "$(ENV)" in dev|staging|prod) ;; *) echo "Say which environment: ENV=dev, ENV=staging or ENV=prod."; exit 1;; esac
 
-node_modules/.bin/cdk: package-lock.json
-	@npm ci --no-audit --no-fund --ignore-scripts --silent && touch $@
+# In a folder with a dot: the templates that come with it are Go files too.
+$(CDK_CLI): package.json package-lock.json
+	@mkdir -p build/.cdk && cp package.json package-lock.json build/.cdk/
+	@cd build/.cdk && npm ci --no-audit --no-fund --ignore-scripts --silent
+	@touch $@
 
 tools: $(TOOLS)/staticcheck $(TOOLS)/gitleaks $(TOOLS)/gotestsum ## Build the pinned tools
 

@@ -2,7 +2,7 @@
 // set of stacks for each environment. It reads cdk.json's context and what make
 // build-aws has built, and nothing else: no account, no credentials, no network.
 //
-//	npx cdk synth -c env=dev
+//	make synth ENV=dev
 package main
 
 import (

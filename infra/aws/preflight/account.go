@@ -127,7 +127,7 @@ func quotas(ctx context.Context, cfg aws.Config, service string, need map[string
 
 // bootstrapped tells whether the CDK's own stack is there.
 func bootstrapped(ctx context.Context, cfg aws.Config) finding {
-	f := finding{what: "CDK bootstrap version", need: bootstrapVersion, do: "npx cdk bootstrap"}
+	f := finding{what: "CDK bootstrap version", need: bootstrapVersion, do: "make bootstrap ENV=…"}
 	out, err := ssm.NewFromConfig(cfg).GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String("/cdk-bootstrap/hnb659fds/version")})
 	var missing *ssmtypes.ParameterNotFound
 	switch {

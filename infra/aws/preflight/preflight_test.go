@@ -129,7 +129,7 @@ func TestTooLittleSaysWhatToAskFor(t *testing.T) {
 	code, out, _ := checked(t, a, "-env", "dev")
 	for _, want := range []string{
 		"aws service-quotas request-service-quota-increase --region eu-west-1 --service-code lambda --quota-code L-B99A9384 --desired-value 20",
-		"--service-code fargate --quota-code L-1 --desired-value 40", "npx cdk bootstrap",
+		"--service-code fargate --quota-code L-1 --desired-value 40", "make bootstrap",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not say %q:\n%s", want, out)
