@@ -20,6 +20,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 )
 
 // patience bounds all of it.
@@ -43,6 +44,9 @@ func run(ctx context.Context, args []string, settings string, load loader, out, 
 		return 2
 	}
 	fail := func(err error) int {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("the account was not asked to the end: %w", ctx.Err())
+		}
 		fmt.Fprintln(complain, "preflight:", err)
 		return 2
 	}
@@ -50,27 +54,35 @@ func run(ctx context.Context, args []string, settings string, load loader, out, 
 	if err != nil {
 		return fail(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	var cancel func()
+	ctx, cancel = context.WithTimeout(ctx, patience)
 	defer cancel()
-	cfg, err := load(ctx, config.WithRegion(e.Region))
+	// The SDK would log where it looked for credentials: one sentence is enough.
+	cfg, err := load(ctx, config.WithRegion(e.Region), config.WithLogger(logging.Nop{}))
 	if err != nil {
 		return fail(fmt.Errorf("the AWS configuration cannot be read: %w", err))
 	}
-	who, err := identify(ctx, cfg, e)
+	asked := newAccount(cfg)
+	who, err := asked.identify(ctx, e)
 	if err != nil {
 		return fail(err)
 	}
-	fmt.Fprintf(out, "Account %s as %s, region %s, for %s with %d runs in flight.\n\n", who.account, who.arn, e.Region, *name, e.FleetCap)
-	findings := examine(ctx, cfg, e)
+	fmt.Fprintf(out, "Account %s as %s, region %s, for %s with %d runs in flight.\n\n", who.account, who.arn, e.Region, e.Name, e.FleetCap)
+	findings := asked.examine(ctx, e)
+	if err := ctx.Err(); err != nil {
+		return fail(err)
+	}
 	return report(out, findings, e.Region)
 }
 
 // environment is what of an environment's settings matters here.
 type environment struct {
-	Account           string
-	Region            string
-	FleetCap          int  `json:"fleet_cap"`
-	SpotFirstAttempts bool `json:"spot_first_attempts"`
+	Name                string `json:"-"`
+	Account             string
+	Region              string
+	FleetCap            int            `json:"fleet_cap"`
+	SpotFirstAttempts   bool           `json:"spot_first_attempts"`
+	ReservedConcurrency map[string]int `json:"reserved_concurrency"`
 }
 
 func readEnvironment(path, name string) (e environment, err error) {
@@ -91,5 +103,6 @@ func readEnvironment(path, name string) (e environment, err error) {
 	if e.Region == "" || e.FleetCap < 1 {
 		return e, fmt.Errorf("environment %s has no region or no fleet_cap", name)
 	}
+	e.Name = name
 	return e, nil
 }

@@ -3,8 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
-	"maps"
-	"slices"
+	"strconv"
 	"text/tabwriter"
 )
 
@@ -14,20 +13,23 @@ func report(out io.Writer, findings []finding, region string) (code int) {
 	fmt.Fprintln(w, "WHAT\tHAVE\tNEED\t")
 	var todo []string
 	for _, f := range findings {
-		have, verdict := fmt.Sprintf("%g", f.have), "ok"
+		have, verdict := number(f.have), "ok"
 		switch {
 		case f.unknown != "":
 			have, verdict = "?", "unknown: "+f.unknown
-			todo = append(todo, fmt.Sprintf("# look it up by hand: %s", f.what))
-		case !f.enough() && f.code != "":
-			verdict = "ask for more"
-			todo = append(todo, fmt.Sprintf("aws service-quotas request-service-quota-increase --region %s --service-code %s --quota-code %s --desired-value %g",
-				region, f.service, f.code, f.need))
-		case !f.enough():
+			todo = append(todo, "# look it up by hand: "+f.what)
+		case f.enough():
+		case f.code == "":
 			verdict = "missing"
 			todo = append(todo, f.do)
+		case f.fixed:
+			verdict = "too little"
+			todo = append(todo, fmt.Sprintf("# AWS does not raise %s: choose another region or a smaller fleet_cap", f.what))
+		default:
+			verdict = "ask for more"
+			todo = append(todo, request(f, region))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%g\t%s\n", f.what, have, f.need, verdict)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", f.what, have, number(f.need), verdict)
 	}
 	_ = w.Flush() // to a terminal
 	if len(todo) == 0 {
@@ -41,4 +43,15 @@ func report(out io.Writer, findings []finding, region string) (code int) {
 	return 1
 }
 
-func sorted(m map[string]float64) []string { return slices.Sorted(maps.Keys(m)) }
+// request is the command that asks AWS for a quota.
+func request(f finding, region string) string {
+	command := fmt.Sprintf("aws service-quotas request-service-quota-increase --region %s --service-code %s --quota-code %s --desired-value %s",
+		region, f.service, f.code, number(f.ask()))
+	if f.ask() > f.need {
+		command += fmt.Sprintf("  # AWS takes no request up to its default of %s; Support restores the default on request", number(f.standard))
+	}
+	return command
+}
+
+// number is a number as the AWS CLI takes it: never with an exponent.
+func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
