@@ -42,7 +42,7 @@ type Request struct {
 	Caller  tenant.Caller // of routes for API keys
 	Worker  token.Claims  // of routes for workers
 	Address string        // of the caller
-	Path    string        // the {id} of the path; empty without one
+	Path    string        // the {id} or {name} of the path; empty without one
 	Query   map[string]string
 	Header  map[string]string // names in lower case
 	Body    []byte            // JSON, or empty
@@ -283,6 +283,8 @@ func refusal(err error) error {
 	switch {
 	case errors.Is(err, table.ErrNotFound):
 		return problem.NotThere().Because(err)
+	case errors.Is(err, table.ErrKeyRevoked):
+		return problem.New(problem.Unauthorized, "The API key is revoked or expired.").Because(err)
 	case errors.Is(err, table.ErrConflict):
 		p := problem.New(problem.Busy, "Too much happens to this at once; try again.").Because(err)
 		p.RetryAfter = time.Second

@@ -34,8 +34,19 @@ func Load(ctx context.Context) (aws.Config, error) {
 func NewRetryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxTries
-		o.Retryables = append(o.Retryables, retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
-			return aws.BoolTernary(errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF))
-		}))
+		o.Retryables = append(o.Retryables, brokenOff)
 	})
 }
+
+// RetryBrokenAnswers returns a retryer that tries again when an answer breaks
+// off, and for no other reason: for tests that are to see every other error.
+func RetryBrokenAnswers() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = maxTries
+		o.Retryables = []retry.IsErrorRetryable{brokenOff}
+	})
+}
+
+var brokenOff = retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+	return aws.BoolTernary(errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF))
+})

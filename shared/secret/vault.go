@@ -41,7 +41,7 @@ func Names() []string {
 
 // Store keeps sealed secrets.
 type Store interface {
-	PutSecret(ctx context.Context, tenantID string, s table.Sealed) error
+	PutSecret(ctx context.Context, tenantID string, s table.Sealed, by table.By) error
 	Secret(ctx context.Context, tenantID, name string) (table.Sealed, error)
 }
 
@@ -58,9 +58,13 @@ func NewVault(client *kms.Client, keyARN string, store Store) *Vault {
 	return &Vault{client, keyARN, store, clock.System}
 }
 
+// maxPuts bounds how often a new version is tried that somebody else was faster
+// to put.
+const maxPuts = 5
+
 // Put stores a new version of a secret. host is where a git token may go, and
 // empty for every other secret.
-func (v *Vault) Put(ctx context.Context, tenantID, name, value, host string) error {
+func (v *Vault) Put(ctx context.Context, tenantID, name, value, host string, by table.By) (err error) {
 	if !slices.Contains(Names(), name) {
 		return fmt.Errorf("no secret is called %q", name)
 	}
@@ -70,6 +74,15 @@ func (v *Vault) Put(ctx context.Context, tenantID, name, value, host string) err
 	if (name == GitToken) != (host != "") {
 		return errors.New("a git token needs a host, and no other secret has one")
 	}
+	for range maxPuts {
+		if err = v.put(ctx, tenantID, name, value, host, by); !errors.Is(err, table.ErrExists) {
+			break
+		}
+	}
+	return err
+}
+
+func (v *Vault) put(ctx context.Context, tenantID, name, value, host string, by table.By) error {
 	last, err := v.store.Secret(ctx, tenantID, name)
 	if err != nil && !errors.Is(err, table.ErrNotFound) {
 		return fmt.Errorf("put secret %s: %w", name, err)
@@ -85,7 +98,7 @@ func (v *Vault) Put(ctx context.Context, tenantID, name, value, host string) err
 		return fmt.Errorf("put secret %s: %w", name, err)
 	}
 	sealed.Ciphertext, sealed.WrappedKey = aead.Seal(nil, nil, []byte(value), associated(bound)), key.CiphertextBlob
-	if err := v.store.PutSecret(ctx, tenantID, sealed); err != nil {
+	if err := v.store.PutSecret(ctx, tenantID, sealed, by); err != nil {
 		return fmt.Errorf("put secret %s: %w", name, err)
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"outpost/infra/local/engines/enginetest"
 	"outpost/infra/local/kms"
 	"outpost/infra/local/sdktest"
+	"outpost/shared/audit"
 	"outpost/shared/clock"
 	"outpost/shared/id"
 	"outpost/shared/secret"
@@ -41,6 +42,11 @@ func newWorld(t *testing.T) world {
 		id.New(id.Tenant, settlementtest.Start), id.New(id.Tenant, settlementtest.Start)}
 }
 
+// someone makes a change, and is nobody in particular.
+func someone() table.By {
+	return table.By{Audit: audit.Event{ID: id.New(id.Audit, settlementtest.Start), At: settlementtest.Start, Action: "secret.put", Actor: "test"}}
+}
+
 func (w world) must(err error) {
 	w.t.Helper()
 	if err != nil {
@@ -54,13 +60,13 @@ func TestTheNewestVersionIsOpened(t *testing.T) {
 		t.Errorf("before it is set: %v", err)
 	}
 	for _, value := range []string{"first", "second ü\x00", strings.Repeat("x", 8<<10)} {
-		w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", value, ""))
+		w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", value, "", someone()))
 		got, host, err := w.Open(t.Context(), w.tenant, "OPENAI_API_KEY")
 		if got != value || host != "" || err != nil {
 			t.Errorf("%q, %q, %v", got, host, err)
 		}
 	}
-	w.must(w.Put(t.Context(), w.tenant, secret.GitToken, "a token", "github.com"))
+	w.must(w.Put(t.Context(), w.tenant, secret.GitToken, "a token", "github.com", someone()))
 	if got, host, err := w.Open(t.Context(), w.tenant, secret.GitToken); got != "a token" || host != "github.com" || err != nil {
 		t.Errorf("%q, %q, %v", got, host, err)
 	}
@@ -71,13 +77,13 @@ func TestTheNewestVersionIsOpened(t *testing.T) {
 
 func TestTheTableHoldsNoValue(t *testing.T) {
 	w := newWorld(t)
-	w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "a value of some length", ""))
+	w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "a value of some length", "", someone()))
 	s, err := w.store.Secret(t.Context(), w.tenant, "OPENAI_API_KEY")
 	w.must(err)
 	if strings.Contains(string(s.Ciphertext)+string(s.WrappedKey), "value") || s.Display != "…ngth" {
 		t.Errorf("%+v", s)
 	}
-	w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "shortvalue", ""))
+	w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "shortvalue", "", someone()))
 	if s, err = w.store.Secret(t.Context(), w.tenant, "OPENAI_API_KEY"); err != nil || s.Display != "…" || s.Version != 2 {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -87,7 +93,7 @@ func TestTwoSealsOfOneValueDiffer(t *testing.T) {
 	w := newWorld(t)
 	var seen []string
 	for range 2 {
-		w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "the same", ""))
+		w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "the same", "", someone()))
 		s, err := w.store.Secret(t.Context(), w.tenant, "OPENAI_API_KEY")
 		w.must(err)
 		seen = append(seen, string(s.Ciphertext))
@@ -112,11 +118,11 @@ func TestASecretThatWasMovedOrChangedDoesNotOpen(t *testing.T) {
 	} {
 		t.Run(why, func(t *testing.T) {
 			w := newWorld(t)
-			w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "a value of some length", ""))
+			w.must(w.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "a value of some length", "", someone()))
 			s, err := w.store.Secret(t.Context(), w.tenant, "OPENAI_API_KEY")
 			w.must(err)
 			change(&w, &s)
-			w.must(w.store.PutSecret(context.Background(), w.tenant, s))
+			w.must(w.store.PutSecret(context.Background(), w.tenant, s, someone()))
 			got, _, err := w.Open(t.Context(), w.tenant, s.Name)
 			if err == nil || got != "" || strings.Contains(err.Error(), "a value") {
 				t.Errorf("%q, %v", got, err)
@@ -144,13 +150,13 @@ func TestAMovedSecretDoesNotOpenEvenWhereKMSForgetsTheContext(t *testing.T) {
 		service.Handler().ServeHTTP(rw, r)
 	})
 	vault := secret.NewVault(awskms.NewFromConfig(sdktest.Config(t, forgetful)), arn, w.store)
-	w.must(vault.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "a value", ""))
+	w.must(vault.Put(t.Context(), w.tenant, "OPENAI_API_KEY", "a value", "", someone()))
 	if got, _, err := vault.Open(t.Context(), w.tenant, "OPENAI_API_KEY"); got != "a value" {
 		t.Fatalf("%q, %v", got, err)
 	}
 	s, err := w.store.Secret(t.Context(), w.tenant, "OPENAI_API_KEY")
 	w.must(err)
-	w.must(w.store.PutSecret(t.Context(), w.next, s))
+	w.must(w.store.PutSecret(t.Context(), w.next, s, someone()))
 	if got, _, err := vault.Open(t.Context(), w.next, "OPENAI_API_KEY"); err == nil || got != "" {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -163,7 +169,7 @@ func TestWhatIsNotStored(t *testing.T) {
 		{"OPENAI_API_KEY", "", "", "empty"}, {"OPENAI_API_KEY", strings.Repeat("x", 8<<10+1), "", "too long"},
 		{"OPENAI_API_KEY", "v", "github.com", "a host for a provider's key"}, {secret.GitToken, "v", "", "a token without a host"},
 	} {
-		if err := w.Put(t.Context(), w.tenant, c.name, c.value, c.host); err == nil || strings.Contains(err.Error(), "xxx") {
+		if err := w.Put(t.Context(), w.tenant, c.name, c.value, c.host, someone()); err == nil || strings.Contains(err.Error(), "xxx") {
 			t.Errorf("%s: %v", c.why, err)
 		}
 	}
@@ -179,6 +185,6 @@ func TestEveryProvidersKeyAndTheGitTokenCanBeSet(t *testing.T) {
 		if name == secret.GitToken {
 			host = "example.com"
 		}
-		w.must(w.Put(t.Context(), w.tenant, name, "v", host))
+		w.must(w.Put(t.Context(), w.tenant, name, "v", host, someone()))
 	}
 }

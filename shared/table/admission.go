@@ -64,8 +64,7 @@ func (t *Table) admission(tenantID string, a Admission) writeTx {
 	pk := tenantPK(tenantID)
 	n := len(a.Task.Runs)
 	tx := t.db.WriteTx().Idempotent(true)
-	tx.Check(t.items.Check("PK", keyPK(a.Caller.KeyHash)).Range("SK", keySK).
-		If("'Key'.'State' = ? AND 'Key'.'Tenant' = ? AND (ExpiresUnix = ? OR ExpiresUnix > ?)", KeyActive, tenantID, 0, now.Unix()))
+	tx.Check(t.goodKey(tenantID, a.Caller.KeyHash))
 	tx.Check(t.items.Check("PK", pk).Range("SK", tenantSK).
 		If("'Tenant'.'Entitlement'.'State' = ? AND 'Tenant'.'Entitlement'.'Version' = ?", tenant.Active, a.Caller.Entitlement.Version))
 	meter := t.items.Update("PK", pk).Range("SK", meterSK(a.Task.CreatedAt)).

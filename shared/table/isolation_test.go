@@ -31,7 +31,7 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 	tk := a.admit(2)
 	r := a.running("nonce")
 	queued := tk.Runs[1]
-	a.must(a.PutSecret(a.ctx, a.tenant, table.Sealed{Name: "OPENAI_API_KEY", Version: 1, Ciphertext: []byte{1}, WrappedKey: []byte{2}, SetAt: start}))
+	a.must(a.PutSecret(a.ctx, a.tenant, table.Sealed{Name: "OPENAI_API_KEY", Version: 1, Ciphertext: []byte{1}, WrappedKey: []byte{2}, SetAt: start}, by("secret.put")))
 	a.must(a.PutEvents(a.ctx, a.tenant, r.ID, 1, []task.Event{{Seq: task.EventSeq(1, 1), At: start, Kind: task.EventPhase, Text: "clone"}}))
 	before := snapshot(a, tk.ID, r.ID)
 
@@ -103,8 +103,16 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 		"PutKey": func() bool {
 			return errors.Is(b.PutKey(ctx, who, table.Key{ID: "key_x", Hash: a.caller.KeyHash, CreatedAt: start}), table.ErrExists)
 		},
+		"Secrets": func() bool {
+			got, err := b.Secrets(ctx, who)
+			for _, s := range got {
+				err = errors.Join(err, errorIf(s.Name != "XAI_API_KEY")) // its own, of the row PutSecret
+			}
+			return err == nil
+		},
+		"DeleteSecret": func() bool { return notFound(b.DeleteSecret(ctx, who, "OPENAI_API_KEY", by("secret.delete"))) },
 		"PutSecret": func() bool {
-			return b.PutSecret(ctx, who, table.Sealed{Name: "XAI_API_KEY", Version: 1, SetAt: start}) == nil
+			return b.PutSecret(ctx, who, table.Sealed{Name: "XAI_API_KEY", Version: 1, SetAt: start}, by("secret.put")) == nil
 		},
 		"Admit": func() bool {
 			stolen := b.admission(1)

@@ -43,6 +43,11 @@ func benchOn(t testing.TB, store *table.Table, c *clock.Manual) *bench {
 	return b
 }
 
+// by is somebody without a key who makes a change.
+func by(action string) table.By {
+	return table.By{Audit: audit.Event{ID: id.New(id.Audit, start), At: start, Action: action, Actor: "test"}}
+}
+
 func (b *bench) must(err error) {
 	b.t.Helper()
 	if err != nil {

@@ -80,7 +80,7 @@ func TestAWholeLifeWithEveryFirstAnswerLostHappensOnce(t *testing.T) {
 		}
 		return res, err
 	})
-	b.must(b.PutSecret(b.ctx, b.tenant, table.Sealed{Name: "OPENAI_API_KEY", Version: 1, Ciphertext: []byte{1}, SetAt: start}))
+	b.must(b.PutSecret(b.ctx, b.tenant, table.Sealed{Name: "OPENAI_API_KEY", Version: 1, Ciphertext: []byte{1}, SetAt: start}, by("secret.put")))
 	tk := b.admit(2)
 	r := b.running("nonce")
 	b.must(b.SetContainer(b.ctx, b.tenant, r.ID, 1, "arn"))
@@ -214,7 +214,7 @@ func TestTheSameRowTwiceIsOneAndAnotherIsRefused(t *testing.T) {
 	for range 2 {
 		b.must(b.CreateTenant(b.ctx, tn))
 		b.must(b.PutKey(b.ctx, tn.ID, k))
-		b.must(b.PutSecret(b.ctx, tn.ID, sealed))
+		b.must(b.PutSecret(b.ctx, tn.ID, sealed, by("secret.put")))
 	}
 	other := tn
 	other.Name = "another"
@@ -225,7 +225,7 @@ func TestTheSameRowTwiceIsOneAndAnotherIsRefused(t *testing.T) {
 		t.Errorf("another tenant's key of the same hash: %v", err)
 	}
 	sealed.Ciphertext = []byte{9}
-	if err := b.PutSecret(b.ctx, tn.ID, sealed); !errors.Is(err, table.ErrExists) {
+	if err := b.PutSecret(b.ctx, tn.ID, sealed, by("secret.put")); !errors.Is(err, table.ErrExists) {
 		t.Errorf("another secret under the same version: %v", err)
 	}
 }

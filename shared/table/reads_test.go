@@ -3,9 +3,7 @@ package table_test
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,23 +14,10 @@ import (
 	"outpost/shared/task"
 )
 
-// calls counts the requests that reach the engine, by operation.
-type calls struct {
-	mu sync.Mutex
-	by map[string]int
-}
-
-func (c *calls) RoundTrip(r *http.Request) (*http.Response, error) {
-	c.mu.Lock()
-	c.by[operation(r)]++
-	c.mu.Unlock()
-	return enginetest.Transport.RoundTrip(r)
-}
-
 // Each price is what one call of the method may ask of DynamoDB at most, when
 // nobody is in the way.
 func TestEveryMethodKeepsItsPrice(t *testing.T) {
-	counter, c := &calls{by: map[string]int{}}, clock.NewManual(start)
+	counter, c := &enginetest.Counter{}, clock.NewManual(start)
 	b := benchOn(t, table.New(enginetest.Client(t, counter), enginetest.TableName(t, enginetest.Client(t, nil)), c), c)
 	later := start.Add(time.Minute)
 	var tk task.Task
@@ -57,6 +42,7 @@ func TestEveryMethodKeepsItsPrice(t *testing.T) {
 		{"Run", func() error { _, err := b.Run(b.ctx, b.tenant, tk.Runs[0].ID); return err }, one("GetItem")},
 		{"Tasks", func() error { _, _, err := b.Tasks(b.ctx, b.tenant, "", 20); return err }, one("Query")},
 		{"KeyByHash", func() error { _, err := b.KeyByHash(b.ctx, b.caller.KeyHash); return err }, one("GetItem")},
+		{"Secrets", func() error { _, err := b.Secrets(b.ctx, b.tenant); return err }, one("Query")},
 		{"Secret", func() error {
 			_, err := b.Secret(b.ctx, b.tenant, "XAI_API_KEY")
 			if !errors.Is(err, table.ErrNotFound) {
@@ -79,12 +65,12 @@ func TestEveryMethodKeepsItsPrice(t *testing.T) {
 		{"StoreResult", func() (err error) { r, err = b.StoreResult(b.ctx, b.tenant, r.ID, 1, "n", success()); return err }, change},
 		{"Settle", func() error { b.settle(r); return nil }, tx(2)},
 	} {
-		counter.by = map[string]int{}
+		counter.Take()
 		if err := c.call(); err != nil {
 			t.Fatalf("%s: %v", c.method, err)
 		}
-		if fmt.Sprint(counter.by) != fmt.Sprint(c.want) {
-			t.Errorf("%s asked %v, its price is %v", c.method, counter.by, c.want)
+		if got := counter.Take(); fmt.Sprint(got) != fmt.Sprint(c.want) {
+			t.Errorf("%s asked %v, its price is %v", c.method, got, c.want)
 		}
 	}
 }

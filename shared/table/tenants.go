@@ -68,37 +68,6 @@ func (t *Table) RevokeKey(ctx context.Context, tenantID, hash string) error {
 	})
 }
 
-// Sealed is one version of a tenant's secret, encrypted.
-type Sealed struct {
-	Name                   string
-	Version                int
-	Display                string // its last characters
-	Host                   string // of a git token
-	Ciphertext, WrappedKey []byte
-	SetAt                  time.Time
-}
-
-// PutSecret stores a new version of a secret. It returns ErrExists when the
-// version is taken.
-func (t *Table) PutSecret(ctx context.Context, tenantID string, s Sealed) error {
-	row := secretRow{key{tenantPK(tenantID), secretSK(s.Name, s.Version)}, s}
-	return t.create(ctx, row.key, row)
-}
-
-// Secret returns the newest version of a secret.
-func (t *Table) Secret(ctx context.Context, tenantID, name string) (Sealed, error) {
-	var rows []secretRow
-	err := t.items.Get("PK", tenantPK(tenantID)).Range("SK", dynamo.BeginsWith, "SECRET#"+name+"#").
-		Order(dynamo.Descending).Consistent(true).SearchLimit(1).All(ctx, &rows)
-	if err != nil {
-		return Sealed{}, read(err)
-	}
-	if len(rows) == 0 {
-		return Sealed{}, ErrNotFound
-	}
-	return rows[0].Secret, nil
-}
-
 // create puts a row where none is. The very same row is no obstacle: an answer
 // was lost, and the client put it again.
 func (t *Table) create(ctx context.Context, k key, row any) error {

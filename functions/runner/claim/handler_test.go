@@ -193,6 +193,7 @@ func TestASecretThatIsNotSetIsEmptyAndOneThatCannotBeOpenedIsAnError(t *testing.
 }
 
 func TestWhatATenantSealedOpensForItsOwnRunsAlone(t *testing.T) {
+	by := table.By{Audit: audit.Event{ID: id.New(id.Audit, settlementtest.Start), At: settlementtest.Start}}
 	w := newWorld(t)
 	v := sealed(w)
 	h := handler{store: w.Table, vault: v, signer: w.signer, clock: w.Clock, timing: task.DefaultTiming, schemes: []string{"https"}}
@@ -201,12 +202,12 @@ func TestWhatATenantSealedOpensForItsOwnRunsAlone(t *testing.T) {
 		w.claim(w.launched(task.Spec{Repo: "https://github.com/a/b"}, "claude"), nonce).Into(t, 200, &got)
 		return got
 	}
-	w.Must(v.Put(t.Context(), w.Stranger("pro").Tenant, "ANTHROPIC_API_KEY", "a stranger's key", ""))
-	w.Must(v.Put(t.Context(), w.Tenant, secret.GitToken, "its token", "github.com"))
+	w.Must(v.Put(t.Context(), w.Stranger("pro").Tenant, "ANTHROPIC_API_KEY", "a stranger's key", "", by))
+	w.Must(v.Put(t.Context(), w.Tenant, secret.GitToken, "its token", "github.com", by))
 	if got := claimed(); got.Provider.Key != "" || got.Checkout.GitToken != "its token" {
 		t.Errorf("before its key is set: %+v, %+v", got.Provider, got.Checkout)
 	}
-	w.Must(v.Put(t.Context(), w.Tenant, "ANTHROPIC_API_KEY", "its key", ""))
+	w.Must(v.Put(t.Context(), w.Tenant, "ANTHROPIC_API_KEY", "its key", "", by))
 	if got := claimed(); got.Provider.Key != "its key" {
 		t.Errorf("%+v", got.Provider)
 	}

@@ -1,5 +1,6 @@
 // Command cost writes docs/cost.md: what Outpost costs on AWS, from the units
-// that the local target measures and one table of list prices.
+// that the local target measures, one table of list prices and one of assumed
+// usage.
 package main
 
 import (
@@ -24,6 +25,7 @@ func main() {
 	}
 }
 
+// run writes the page and prints its first table.
 func run(from, to string) error {
 	u, err := readUnits(from)
 	if err != nil {

@@ -3,144 +3,170 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
 
-// cost is what an amount of something comes to, with and without what every
-// account has free.
-func cost(name string, amount float64) (list, paid float64) {
-	p := prices[name]
-	return amount * p.usd, max(0, amount-p.free) * p.usd
-}
+// writer writes the page, line by line.
+type writer struct{ strings.Builder }
 
-// bill adds up amounts.
-func bill(amounts map[string]float64) (list, paid float64) {
-	for name, amount := range amounts {
-		l, p := cost(name, amount)
-		list, paid = list+l, paid+p
+func (w *writer) say(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+
+// head begins a section with a table. Columns that begin with $ are figures.
+func (w *writer) head(title, before string, columns ...string) {
+	w.say("\n## %s\n", title)
+	if before != "" {
+		w.say("%s\n", before)
 	}
-	return list, paid
+	w.row(columns...)
+	w.say("|%s", strings.Repeat("---|", len(columns)))
 }
 
-// goal is what the design wants of a month.
-type goal struct {
-	tenants  float64 // 0: idle
-	most     float64 // USD
-	promised string  // by the earlier Outpost
-}
-
-var goals = []goal{
-	{0, 5, "under $15; it took about $95"},
-	{10, 100, "$300"},
-	{100, 200, "$600"},
-	{1000, 2000.0 / 3, "$2,000"},
-}
+func (w *writer) row(cells ...string) { w.say("| %s |", strings.Join(cells, " | ")) }
 
 // page is docs/cost.md.
-func page(u units, source string) string {
-	var b strings.Builder
-	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	say("# What Outpost costs\n\nWritten by `make cost`: units that the local target measures (`%s`) times list prices of %s as of %s, for a usage that is assumed", source, region, asOf)
-	say("and stated below. Tenants pay their providers themselves. Nobody has seen a bill yet.\n")
-	say("Two sums: at list prices from the first unit, and after what AWS gives every account for ever (Lambda's first million requests and so on, in the price table).\n")
-	say("## A month\n\n| tenants | runs | list, $ | after free units, $ | goal, $ | | promised by the earlier Outpost |\n|---|---|---|---|---|---|---|")
+func page(u units, from string) string {
+	w := &writer{}
+	w.say("# What Outpost costs on AWS")
+	w.say("\nWritten by `make cost`, which multiplies the units that the local target measures (`%s`) by list prices of %s, looked up on %s, for a usage", from, region, lookedUp)
+	w.say("that is assumed and stated below. Tenants pay their providers themselves. Nobody has seen a bill yet.")
+	w.months(u)
+	w.sensitivity(u)
 	for _, g := range goals {
-		amounts, runs := idle(u), 0.0
+		title, a := "Idle, by line", idle(u, 0)
 		if g.tenants > 0 {
-			amounts, runs = month(u, g.tenants), g.tenants*runsPerTenant()
+			title, a = fmt.Sprintf("%.0f tenants, by line", g.tenants), month(u, g.tenants, runsPerTenant(), agentMinutes, false)
 		}
-		list, paid := bill(amounts)
-		verdict := "met"
-		switch {
-		case paid > g.most:
-			verdict = "**missed**"
-		case list > g.most:
-			verdict = "met with the free units alone"
-		}
-		name := fmt.Sprintf("%.0f", g.tenants)
+		w.lines(title, a)
+	}
+	w.lines("1,000 runs, by line", perRun(u, agentMinutes, false).times(1000))
+	w.measured(u)
+	w.head("What is assumed", "", "", "", "because")
+	for _, a := range assumptions() {
+		w.row(a.what, a.value, a.why)
+	}
+	w.prices(u)
+	return w.String()
+}
+
+// months compares a month's bill with the goals, as prod is set and on Spot.
+func (w *writer) months(u units) {
+	w.head("A month", "", "tenants", "runs", "at list prices", "after free units", "goal", "", "on Spot, after free units", "", "promised by the earlier Outpost")
+	for _, g := range goals {
 		if g.tenants == 0 {
-			name = "idle"
-		}
-		say("| %s | %.0f | %.2f | %.2f | %.0f | %s | %s |", name, runs, list, paid, g.most, verdict, g.promised)
-	}
-	list, _ := bill(scaled(perRun(u, usage.minutes), 1000))
-	say("\n## A thousand runs\n\n%.2f $ at list prices with agents that work %g minutes; the containers' share is in the last column. On Spot a first attempt's container costs about %.0f %% less, but for its address.\n",
-		list, usage.minutes, 100*spotDiscount)
-	say("| minutes an agent works | list, $ | of it Fargate and addresses, $ |\n|---|---|---|")
-	for _, minutes := range []float64{1, 3, 4, 10, 30} {
-		amounts := scaled(perRun(u, minutes), 1000)
-		list, _ := bill(amounts)
-		containers := 0.0
-		for _, name := range []string{"vCPU hours", "memory hours", "address hours"} {
-			l, _ := cost(name, amounts[name])
-			containers += l
-		}
-		say("| %g | %.2f | %.2f |", minutes, list, containers)
-	}
-	table(say, "Idle, by line", idle(u))
-	for _, g := range goals[1:] {
-		table(say, fmt.Sprintf("%.0f tenants, by line", g.tenants), month(u, g.tenants))
-	}
-	assumptions(say)
-	say("\n## Prices\n\n| | unit | $ | free a month | read in |\n|---|---|---|---|---|")
-	for _, name := range slices.Sorted(maps.Keys(prices)) {
-		p := prices[name]
-		say("| %s | %s | %s | %s | %s |", p.what, p.unit, number(p.usd), number(p.free), p.from)
-	}
-	return b.String()
-}
-
-func scaled(amounts map[string]float64, n float64) map[string]float64 {
-	out := map[string]float64{}
-	for name, a := range amounts {
-		out[name] = a * n
-	}
-	return out
-}
-
-// table lists a month's lines, dearest first; what rounds to nothing is one row.
-func table(say func(string, ...any), title string, amounts map[string]float64) {
-	say("\n## %s\n\n| | amount | unit | list, $ | after free units, $ |\n|---|---|---|---|---|", title)
-	names := slices.SortedFunc(maps.Keys(amounts), func(a, b string) int {
-		la, _ := cost(a, amounts[a])
-		lb, _ := cost(b, amounts[b])
-		return cmp.Or(cmp.Compare(lb, la), cmp.Compare(a, b))
-	})
-	restList, restPaid := 0.0, 0.0
-	for _, name := range names {
-		list, paid := cost(name, amounts[name])
-		if list < 0.005 {
-			restList, restPaid = restList+list, restPaid+paid
+			for _, year := range []struct {
+				name      string
+				rotations float64
+			}{{"idle", 0}, {"idle, from the third year", 2}} {
+				list, paid := bill(idle(u, year.rotations))
+				w.row(year.name, "0", dollars(list), dollars(paid), dollars(g.most), g.verdict(list, paid), "", "", g.promised)
+			}
 			continue
 		}
-		say("| %s | %s | %s | %.2f | %.2f |", prices[name].what, number(amounts[name]), prices[name].unit, list, paid)
+		list, paid := bill(month(u, g.tenants, runsPerTenant(), agentMinutes, false))
+		spotList, spotPaid := bill(month(u, g.tenants, runsPerTenant(), agentMinutes, true))
+		w.row(fmt.Sprintf("%.0f", g.tenants), fmt.Sprintf("%.0f", g.tenants*runsPerTenant()), dollars(list), dollars(paid), dollars(g.most), g.verdict(list, paid),
+			dollars(spotPaid), g.verdict(spotList, spotPaid), g.promised)
 	}
-	list, paid := bill(amounts)
-	say("| what is under half a cent | | | %.2f | %.2f |", restList, restPaid)
-	say("| **sum** | | | **%.2f** | **%.2f** |", list, paid)
+	for _, g := range goals[1:] {
+		a := month(u, g.tenants, runsPerTenant(), agentMinutes, false)
+		if _, paid := bill(a); paid > g.most {
+			containers, _ := bill(containersOf(a))
+			w.say("\n**%.0f tenants cost $%.0f more than the goal**, on demand; their containers alone are $%.0f. At list prices it holds up to %.0f runs a tenant, on Spot up to %.0f.",
+				g.tenants, paid-g.most, containers, g.room(u, agentMinutes, false), g.room(u, agentMinutes, true))
+		}
+	}
+	w.say("\nThe goals are those of the design: idle at most $5, and a third of what was promised. Free units are those that AWS gives every account for ever, in the price")
+	w.say("table; an account has them once, so whatever else runs in it uses them too. What AWS gives for twelve months, or to new accounts, is not counted.")
+	w.say("On demand is how prod is set; Spot is the setting `spot_first_attempts` of cdk.json, which dev uses.")
+	w.say("The key is rotated once a year, and since AWS's change of 2024 its first two rotations cost a dollar a month each, later ones nothing: hence the third year.")
 }
 
-func assumptions(say func(string, ...any)) {
-	u := usage
-	say("\n## What is assumed\n\n| | |\n|---|---|")
-	for _, row := range [][2]string{
-		{"tenants on free, pro, enterprise", fmt.Sprintf("%.0f %%, %.0f %%, %.0f %%", 100*u.freeShare, 100*u.proShare, 100*u.enterpriseShare)},
-		{"runs a month of one on free, pro, enterprise", fmt.Sprintf("%g, %g, %g: %g on average", u.freeRuns, u.proRuns, u.enterpriseRuns, runsPerTenant())},
-		{"minutes an agent works, and its image takes to arrive (billed too)", fmt.Sprintf("%g and %g", u.minutes, u.pullMinutes)},
-		{"containers", fmt.Sprintf("%.1f vCPU and %.1f GB, on demand, with a public address", worker().vcpu, worker().gb)},
-		{"runs of a task; tasks that somebody follows, asking every 3 s", fmt.Sprintf("%g; %.0f %%", u.runsPerTask, 100*u.followed)},
-		{"event batches a minute; heartbeats", fmt.Sprintf("%g; every 20 s", u.eventsPerMinute)},
-		{"artifacts and table rows that a run leaves, kept half a year on average", fmt.Sprintf("%g MB and %g KB", u.artifactMB, u.rowKB)},
-		{"seconds of an invocation, GB of a function", fmt.Sprintf("%g, %g", u.warmSeconds, functionGB)},
-		{"log of an invocation, of a worker", fmt.Sprintf("%g bytes, %g KB", u.logLine, u.workerLogKB)},
-		{"idle polls of the one queue", fmt.Sprintf("%d pollers, 20 s each", pollers)},
-		{"left out", "support, taxes, retries after faults, and what tenants pay"},
-	} {
-		say("| %s | %s |", row[0], row[1])
+// sensitivity says how much depends on what is assumed.
+func (w *writer) sensitivity(u units) {
+	w.head("If agents work longer", "At list prices. The last columns say how many runs a month each tenant may make before the goal is missed.",
+		"minutes an agent works", "1,000 runs", "of it Fargate and addresses", "1,000 runs on Spot", "runs each of 10, 100, 1,000 tenants", "the same on Spot")
+	for _, minutes := range []float64{3, agentMinutes, 10, 30} {
+		a, spot := perRun(u, minutes, false).times(1000), perRun(u, minutes, true).times(1000)
+		list, _ := bill(a)
+		spotList, _ := bill(spot)
+		var room, spotRoom []string
+		for _, g := range goals[1:] {
+			room = append(room, fmt.Sprintf("%.0f", g.room(u, minutes, false)))
+			spotRoom = append(spotRoom, fmt.Sprintf("%.0f", g.room(u, minutes, true)))
+		}
+		containers, _ := bill(containersOf(a))
+		w.row(fmt.Sprintf("%g", minutes), dollars(list), dollars(containers), dollars(spotList), strings.Join(room, ", "), strings.Join(spotRoom, ", "))
+	}
+	w.say("\nThe usage above is %.0f runs a tenant.", runsPerTenant())
+}
+
+// lines lists a bill, dearest first; what rounds to nothing is one row.
+func (w *writer) lines(title string, a amounts) {
+	w.head(title, "", "", "amount", "unit", "at list prices", "after free units")
+	sorted := slices.Clone(prices)
+	list := func(p price) float64 { l, _ := p.cost(a[p.item]); return l }
+	slices.SortStableFunc(sorted, func(p, q price) int { return cmp.Compare(list(q), list(p)) })
+	rest, restPaid := 0.0, 0.0
+	for _, p := range sorted {
+		list, paid := p.cost(a[p.item])
+		if list < 0.005 {
+			rest, restPaid = rest+list, restPaid+paid
+			continue
+		}
+		w.row(p.what, number(a[p.item]/p.per), p.unit, dollars(list), dollars(paid))
+	}
+	total, paid := bill(a)
+	w.row("what is under half a cent", "", "", dollars(rest), dollars(restPaid))
+	w.row("**sum**", "", "", "**"+dollars(total)+"**", "**"+dollars(paid)+"**")
+}
+
+// measured shows where the units come from.
+func (w *writer) measured(u units) {
+	w.head("What is measured", "A run of one agent that takes seconds, with a verify command, on the local target, and a minute in which nothing happens. A test fails when a run\n"+
+		"uses over 10 % more. The last rows are calls of the table measured on their own: a run of minutes makes more of them, and takes as many as its minutes say.",
+		"", "invocations", "read units", "write units", "transitions", "HTTP requests", "AWS calls")
+	for _, part := range []struct {
+		name string
+		used
+	}{{"a run", u.Run}, {"an idle minute", u.IdleMinute}} {
+		w.row(part.name, number(sum(part.Invocations)), number(part.ReadUnits), number(part.WriteUnits), number(part.Transitions), number(part.HTTPRequests), number(sum(part.Calls)))
+	}
+	for _, x := range []struct {
+		name string
+		action
+	}{{"a heartbeat", actions.heartbeat}, {"an event batch", actions.batch}, {"a look of a terminal at a task of three runs", actions.look},
+		{"a second of waiting for a run's events", actions.watch}, {"an API key checked", actions.authorize}} {
+		w.row(x.name, number(x.invocations), number(x.read), number(x.write), "–", number(x.requests), "")
 	}
 }
+
+// prices is the price list.
+func (w *writer) prices(u units) {
+	g := goals[len(goals)-1]
+	a := month(u, g.tenants, runsPerTenant(), agentMinutes, false)
+	doubt, _ := bill(amounts{readUnitsOf: a[readUnitsOf], writeUnitsOf: a[writeUnitsOf]})
+	w.head("Prices", fmt.Sprintf("Amazon's own price pages fill their tables by script, so most prices were read where somebody quotes them. Pages of 2026 still quote DynamoDB's requests at\n"+
+		"twice the price, as before AWS's cut of November 2024; were they right, %.0f tenants would cost $%s more.", g.tenants, dollars(doubt)),
+		"", "unit", "$", "free units a month", "read in", "of")
+	for _, p := range prices {
+		w.row(p.what, p.unit, number(p.usd), number(p.free), p.where, p.asOf)
+	}
+}
+
+// containersOf is what of the amounts is for containers on demand.
+func containersOf(a amounts) amounts {
+	return amounts{vcpuHours: a[vcpuHours], memoryHours: a[memoryHours], diskHours: a[diskHours], addressHours: a[addressHours]}
+}
+
+func sum(m map[string]float64) (n float64) {
+	for _, v := range m {
+		n += v // whole numbers: their order does not matter
+	}
+	return n
+}
+
+func dollars(n float64) string { return fmt.Sprintf("%.2f", n) }
 
 // number writes figures of any size without noise.
 func number(n float64) string {
@@ -149,7 +175,9 @@ func number(n float64) string {
 		return "–"
 	case n >= 1000:
 		return fmt.Sprintf("%.0f", n)
+	case n < 0.001:
+		return strings.TrimRight(fmt.Sprintf("%.10f", n), "0")
 	default:
-		return strings.TrimSuffix(fmt.Sprintf("%.3g", n), "e+00")
+		return fmt.Sprintf("%.4g", n)
 	}
 }

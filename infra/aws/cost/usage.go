@@ -1,160 +1,168 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
+	"strings"
+	"time"
 
 	"outpost/shared/agent"
+	"outpost/shared/artifact"
+	"outpost/shared/plan"
 	"outpost/shared/task"
+	"outpost/shared/topology"
 )
 
-// units are what the local target measured (infra/local/stack, make generate).
-type units struct {
-	Run        used `json:"run"`         // one agent, a verify command, warm
-	IdleMinute used `json:"idle_minute"` // nothing waits, nothing runs
-}
-
-type used struct {
-	Invocations  map[string]float64 `json:"invocations"`
-	Calls        map[string]float64 `json:"calls"`
-	ReadUnits    float64            `json:"read_units"`
-	WriteUnits   float64            `json:"write_units"`
-	Transitions  float64            `json:"transitions"`
-	HTTPRequests float64            `json:"http_requests"`
-}
-
-func readUnits(path string) (u units, err error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return u, fmt.Errorf("the measured units are not there: %w", err)
-	}
-	if err := json.Unmarshal(raw, &u); err != nil {
-		return u, fmt.Errorf("%s holds no measured units: %w", path, err)
-	}
-	if u.Run.WriteUnits == 0 || u.Run.Invocations["workflow/launch"] == 0 || u.IdleMinute.Invocations["reaper"] == 0 {
-		return u, fmt.Errorf("%s measures no whole run", path)
-	}
-	return u, nil
-}
-
-// usage is what is assumed of tenants, and cannot be measured here.
-var usage = struct {
-	freeShare, proShare, enterpriseShare float64 // of tenants
-	freeRuns, proRuns, enterpriseRuns    float64 // a month
-	minutes                              float64 // an agent works, on average
-	pullMinutes                          float64 // Fargate bills from when it begins to fetch the image
-	followed                             float64 // of tasks that somebody follows, asking every 3 s
-	runsPerTask                          float64
-	eventsPerMinute                      float64 // batches that a worker sends
-	artifactMB                           float64 // of a run
-	rowKB                                float64 // that a run leaves in the table
-	logLine                              float64 // bytes of log an invocation, Lambda's own lines included
-	workerLogKB                          float64
-	warmSeconds                          float64 // of a function's invocation
+// mix is how tenants are spread over the plans, and how many runs a month one
+// of them makes.
+var mix = []struct {
+	plan  string
+	share float64
+	runs  float64
 }{
-	freeShare: 0.70, proShare: 0.25, enterpriseShare: 0.05,
-	freeRuns: 20, proRuns: 200, enterpriseRuns: 1000,
-	minutes: 4, pullMinutes: 0.75, followed: 0.5, runsPerTask: 3, eventsPerMinute: 10,
-	artifactMB: 0.5, rowKB: 30, logLine: 600, workerLogKB: 4, warmSeconds: 0.05,
+	{"free", 0.70, 20},         // one a working day
+	{"pro", 0.25, 200},         // three tasks of three agents a working day
+	{"enterprise", 0.05, 1000}, // fifteen
+}
+
+// What is assumed of a run. What can be measured is not here.
+const (
+	agentMinutes   = 5.0  // an agent works
+	otherMinutes   = 1.0  // clone, setup twice, verify, uploads
+	startMinutes   = 0.75 // billed from the start of the image's download, before the worker runs
+	runsPerTask    = 3    // agents on a task
+	followed       = 0.5  // of tasks that a terminal follows to their end (outpost run)
+	watched        = 0.05 // of runs whose events somebody reads as they come (outpost logs -f)
+	batchesPerMin  = 10.0 // event batches that a worker sends
+	eventsPerBatch = 3
+	eventBytes     = 300
+
+	providerMB = 1.0 // that an agent sends to its provider a minute: it repeats the whole conversation at each turn
+	downloads  = 2.0 // of a run's artifacts
+	answerKB   = 2.0 // of an answer of the API to whoever follows
+
+	resultsMB = 0.05 // patch and summary of a run
+	logsMB    = 0.45 // its logs and transcript
+	rowsKB    = 15.0 // that a run leaves in the table for good, with its index entries
+	growth    = 12.0 // months of that usage that the table holds
+	eventDays = 30.0 // that events stay in the table
+
+	invocationSeconds = 0.1  // billed for one, cold starts included
+	coldShare         = 0.02 // of invocations that start a process, which reads the platform's secret
+	invocationLog     = 600  // bytes: Lambda's three lines, and what a function writes
+	accessLog         = 450  // bytes a request
+	workerLog         = 4000 // bytes a run
+
+	spotLost = 0.05 // of first attempts that Spot takes away: they run again, on demand
+)
+
+// What exists whether or not anybody works.
+const (
+	retentionDays   = 90   // of logs, as cdk.json sets it for prod
+	watchedMetrics  = 12   // that the CDK app's alarms watch; its tests count them
+	imagesKept      = 2    // of each agent, by the repositories' rule
+	assetsGB        = 0.5  // the functions' zips of some deployments, in the bucket of the CDK's bootstrap
+	diskGB          = 20.0 // of a worker, what is free: the task definitions ask for no more
+	pollers         = 5    // that Lambda keeps on a queue
+	pollSeconds     = 20   // of an empty long poll
+	minutesPerMonth = 365.0 / 12 * 24 * 60
+	daysPerMonth    = 365.0 / 12
+)
+
+// imageMB are the images as compressed by gzip, from docs/worker-image.md.
+var imageMB = map[string]float64{"claude": 449, "codex": 440, "gemini": 297, "grok": 344, "aider": 440}
+
+// actions are what one of them uses. Their units are measured by a test: a run
+// of minutes does them more often than the measured run of seconds.
+var actions = struct{ heartbeat, batch, look, watch, authorize action }{
+	heartbeat: action{requests: 1, invocations: 2, read: 1, write: 4},
+	batch:     action{requests: 1, invocations: 2, write: 2},
+	look:      action{requests: 2, invocations: 2, read: 35}, // the task, then the events of its runs
+	watch:     action{read: 11},                              // a second of waiting for events
+	authorize: action{invocations: 1, read: 1},
+}
+
+type action struct{ requests, invocations, read, write float64 }
+
+// looks is how often a terminal looks at a task that takes so long: as cmd/outpost
+// does, each half second, after a minute each 2 s, after ten each 5 s.
+func looks(d time.Duration) float64 {
+	n := min(d, time.Minute).Seconds() / 0.5
+	n += max(0, min(d, 10*time.Minute)-time.Minute).Seconds() / 2
+	return n + max(0, d-10*time.Minute).Seconds()/5
 }
 
 // runsPerTenant is the mean over all tenants, a month.
-func runsPerTenant() float64 {
-	u := usage
-	return u.freeShare*u.freeRuns + u.proShare*u.proRuns + u.enterpriseShare*u.enterpriseRuns
-}
-
-// functionGB is a function's memory; topology gives all of them the same.
-const functionGB = 0.25
-
-// imagesGB are five images, gzip, of docs/worker-image.md, and two are kept.
-const imagesGB = 2 * 1.97
-
-// pollers are those that Lambda keeps on a queue, each asking every 20 s when
-// nothing comes: five, as AWS's documentation of SQS event sources had it.
-const pollers = 5
-
-const (
-	minutesPerMonth = 30.4 * 24 * 60
-	secondsPerMonth = minutesPerMonth * 60
-)
-
-// idle is what is used in a month in which nobody does anything.
-func idle(u units) map[string]float64 {
-	m := u.IdleMinute
-	invocations := sum(m.Invocations) * minutesPerMonth
-	return map[string]float64{
-		"kms keys": 1, "secrets": 1, "dashboards": 1, "alarm metrics": alarmMetrics, "image GB": imagesGB,
-		"sqs":             pollers*secondsPerMonth/20 + m.Calls["sqs"]*minutesPerMonth,
-		"lambda requests": invocations, "lambda GB-s": invocations * functionGB * usage.warmSeconds,
-		"read units": m.ReadUnits * minutesPerMonth, "write units": m.WriteUnits * minutesPerMonth,
-		"log GB": invocations * usage.logLine / 1e9, "log GB kept": invocations * usage.logLine / 1e9,
-		"free of charge": invocations,
-	}
-}
-
-// alarmMetrics are the metrics of the CDK app's ten alarms; two alarms compute
-// with two each.
-const alarmMetrics = 12
-
-// perRun is what one run uses whose agent works for so many minutes: the
-// measured units, with heartbeats, events and reads of whoever follows it scaled
-// to that time.
-func perRun(u units, minutes float64) map[string]float64 {
-	r := u.Run
-	beats := minutes * 60 / task.DefaultTiming.HeartbeatEvery.Seconds()
-	batches := minutes * usage.eventsPerMinute
-	looks := usage.followed * minutes * 60 / 3 / usage.runsPerTask
-	// A heartbeat is two invocations (it and its authorizer), a read and a write;
-	// an event batch the same without the read; a look one invocation and two
-	// reads, its authorizer being cached.
-	requests := r.HTTPRequests + beats + batches + looks
-	invocations := sum(r.Invocations) + 2*beats + 2*batches + looks
-	hours := (minutes + usage.pullMinutes) / 60
-	size := worker()
-	return map[string]float64{
-		"vCPU hours": size.vcpu * hours, "memory hours": size.gb * hours, "address hours": hours,
-		"http requests": requests, "lambda requests": invocations, "lambda GB-s": invocations * functionGB * usage.warmSeconds,
-		"read units":  r.ReadUnits + beats + 3*looks,
-		"write units": r.WriteUnits + 4*beats + 2*batches,
-		"transitions": r.Transitions, "sqs": 3 * r.Calls["sqs"], // sent, received, deleted
-		"kms": r.Calls["kms"], "secretsmanager": r.Calls["secretsmanager"],
-		"s3 writes": r.Calls["s3"], "s3 reads": 2, "s3 GB": usage.artifactMB / 1e3 * 6, // kept half a year on average
-		"table GB": usage.rowKB / 1e6 * 6, "recovery GB": usage.rowKB / 1e6 * 6,
-		"log GB": (invocations*usage.logLine + usage.workerLogKB*1e3) / 1e9, "log GB kept": (invocations*usage.logLine + usage.workerLogKB*1e3) / 1e9,
-		"traffic GB": usage.artifactMB / 1e3 * 2, "free of charge": r.Calls["ecs"],
-	}
-}
-
-// metrics are the CDK app's own, which cost when they are used.
-const metrics = 9
-
-// month is a month of so many tenants.
-func month(u units, tenants float64) map[string]float64 {
-	all := idle(u)
-	for name, n := range perRun(u, usage.minutes) {
-		all[name] += n * tenants * runsPerTenant()
-	}
-	all["metrics"] = metrics
-	return all
-}
-
-type size struct{ vcpu, gb float64 }
-
-// worker is the mean size of the agents' containers.
-func worker() (s size) {
-	agents := agent.All()
-	for _, a := range agents {
-		s.vcpu += float64(a.CPU) / 1024 / float64(len(agents))
-		s.gb += float64(a.MemoryMB) / 1024 / float64(len(agents))
-	}
-	return s
-}
-
-func sum(m map[string]float64) (n float64) {
-	for _, v := range m {
-		n += v
+func runsPerTenant() (n float64) {
+	for _, m := range mix {
+		n += m.share * m.runs
 	}
 	return n
+}
+
+// worker is the mean size of the agents' containers.
+func worker() (vcpu, gb float64) {
+	all := agent.All()
+	for _, a := range all {
+		vcpu += float64(a.CPU) / 1024 / float64(len(all))
+		gb += float64(a.MemoryMB) / 1024 / float64(len(all))
+	}
+	return vcpu, gb
+}
+
+// kept is how many months an artifact of that prefix is kept.
+func kept(prefix string) float64 {
+	for _, k := range artifact.Kinds {
+		if k.Prefix == prefix {
+			return float64(k.Days) / daysPerMonth
+		}
+	}
+	panic("no artifacts of the kind " + prefix)
+}
+
+func imagesGB() (gb float64) {
+	for _, name := range agent.Names() {
+		gb += imagesKept * imageMB[name] / 1000
+	}
+	return gb
+}
+
+// assumption is a row of the page.
+type assumption struct{ what, value, why string }
+
+// assumptions are all of the above, for people.
+func assumptions() []assumption {
+	vcpu, gb := worker()
+	var shares, runs, fees []string
+	for _, m := range mix {
+		shares = append(shares, fmt.Sprintf("%s %.0f %%", m.plan, 100*m.share))
+		runs = append(runs, fmt.Sprintf("%s %.0f", m.plan, m.runs))
+		if p, ok := plan.Lookup(m.plan); ok {
+			fees = append(fees, fmt.Sprintf("$%d", p.PriceUSD))
+		}
+	}
+	row := func(what, why, format string, args ...any) assumption {
+		return assumption{what, fmt.Sprintf(format, args...), why}
+	}
+	return []assumption{
+		row("tenants by plan", "a guess; the plans are "+strings.Join(fees, ", ")+" a month", "%s", strings.Join(shares, ", ")),
+		row("runs a month of a tenant", "a guess: a run a working day; three, and fifteen, tasks of three agents a working day", "%s; %.0f on average", strings.Join(runs, ", "), runsPerTenant()),
+		row("minutes that an agent works", "500 issues of SWE-bench Verified took Claude Code 9.0, Codex 2.3 and Gemini CLI 3.1 minutes each, 4.8 on average (whatsthebestcodeagent.com, 2025-10)", "%g", agentMinutes),
+		row("minutes of clone, setup, verify and uploads", "a guess; it is the tenant's repository that decides", "%g", otherMinutes),
+		row("minutes that a container is billed before its worker runs", "starts of 53 to 62 s were seen with a pull of such a size ([worker-image.md](worker-image.md)); not all of it is billed", "%g", startMinutes),
+		row("a container", "shared/agent; 20 GB of disk are free", "%g vCPU, %g GB, a public address", vcpu, gb),
+		row("heartbeats; event batches", "shared/task; the worker sends at most one batch a second, and an agent is mostly silent", "every %g s; %g a minute, of %d events of %d bytes", task.DefaultTiming.HeartbeatEvery.Seconds(), batchesPerMin, eventsPerBatch, eventBytes),
+		row("agents on a task", "between one and the five that there are", "%d", runsPerTask),
+		row("tasks that a terminal follows to the end", "`outpost run` looks each half second, after a minute each 2 s, after ten each 5 s, with two requests", "%.0f %%", 100*followed),
+		row("runs whose events somebody waits for", "`outpost logs -f` holds a function for as long as it waits", "%.0f %%", 100*watched),
+		row("sent to the provider", "some 250,000 tokens a minute, the conversation again at each turn; what comes back is free", "%g MB a minute of the agent's work", providerMB),
+		row("artifacts", fmt.Sprintf("kept %.0f and %.0f months; downloaded twice", kept("results"), kept("logs")), "%g MB of results, %g MB of logs a run", resultsMB, logsMB),
+		row("table", fmt.Sprintf("what stays is that of %.0f months of this usage; events go after %.0f days", growth, eventDays), "%g KB a run for good, and its events", rowsKB),
+		row("an invocation", fmt.Sprintf("docs/benchmarks.md: 11 to 29 ms to a first answer on a whole core, of which Lambda gives a seventh; %.0f %% start cold", 100*coldShare), "%g s of %d MB", invocationSeconds, topology.Functions[0].MemoryMB),
+		row("logs", fmt.Sprintf("kept %d days; charged as if stored without compression", retentionDays), "%d bytes an invocation, %d a request, %d a run's worker", invocationLog, accessLog, workerLog),
+		row("empty polls of the one queue", "AWS documents five readers for a standard queue, and as few as two when it is quiet (Lambda guide, services-sqs-scaling); it says nothing of FIFO, so five", "%d pollers, one request every %d s each", pollers, pollSeconds),
+		row("images", "[worker-image.md](worker-image.md), gzip; not one layer of the base shared", "%.2f GB: five, %d of each", imagesGB(), imagesKept),
+		row("alarms, dashboard, key, secret", "infra/aws; custom metrics cost only when something runs", "%d metrics watched, 1, 1, 1", watchedMetrics),
+		row("Spot", "50 to 70 % off, moving with demand; the address stays", "60 %% off, %.0f %% of first attempts lost and run again on demand", 100*spotLost),
+		row("left out", "", "support, taxes, retries after faults, promotion to a branch, webhooks; a task's common part is counted for each of its runs"),
+	}
 }

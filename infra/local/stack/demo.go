@@ -16,6 +16,7 @@ import (
 	secrets "outpost/infra/local/secretsmanager"
 	"outpost/shared/agent"
 	"outpost/shared/apikey"
+	"outpost/shared/audit"
 	"outpost/shared/clock"
 	"outpost/shared/id"
 	"outpost/shared/platform"
@@ -74,7 +75,8 @@ func (c *cloud) seed(ctx context.Context, o Options) (Demo, error) {
 			return d, err
 		}
 		if old != value {
-			if err := vault.Put(ctx, d.Tenant, name, value, ""); err != nil {
+			if err := vault.Put(ctx, d.Tenant, name, value, "", table.By{Audit: audit.Event{
+				ID: id.New(id.Audit, now), At: now, Action: "secret.put", Actor: "local", Target: name}}); err != nil {
 				return d, err
 			}
 		}

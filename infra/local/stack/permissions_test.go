@@ -102,6 +102,13 @@ func useEverything(w *world) {
 		}
 	}
 
+	// A secret that is set twice and forgotten.
+	for range 2 {
+		w.must(http.StatusNoContent, "PUT", "/v1/secrets/GIT_TOKEN", map[string]any{"value": "a-token", "host": "git.example.com"})
+	}
+	w.must(http.StatusOK, "GET", "/v1/secrets", nil)
+	w.must(http.StatusNoContent, "DELETE", "/v1/secrets/GIT_TOKEN", nil)
+
 	// A worker that is killed, one whose heartbeats are lost, more runs than the
 	// plan lets run at once, and the end of all by a cancel.
 	second := w.submit(body(slow, 8))

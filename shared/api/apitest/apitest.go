@@ -46,7 +46,7 @@ func (w *World) Stranger(plan string) tenant.Caller {
 
 // Request is what a caller sends.
 type Request struct {
-	ID     string // the {id} of the path
+	ID     string // the {id} or {name} of the path
 	Query  string // raw
 	Header map[string]string
 	Body   string
@@ -114,8 +114,9 @@ func (r *Route) Make(authorizer map[string]any, req Request) events.APIGatewayV2
 	if authorizer != nil {
 		e.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{Lambda: authorizer}
 	}
-	if strings.Contains(r.key, "{id}") {
-		e.PathParameters = map[string]string{"id": req.ID}
+	if _, rest, ok := strings.Cut(r.key, "{"); ok {
+		name, _, _ := strings.Cut(rest, "}")
+		e.PathParameters = map[string]string{name: req.ID}
 	}
 	if req.Body != "" {
 		e.Headers["content-type"] = "application/json"

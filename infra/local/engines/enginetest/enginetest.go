@@ -9,7 +9,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
@@ -29,14 +28,15 @@ var engine = sync.OnceValues(func() (*engines.Engine, error) {
 var Transport http.RoundTripper = &http.Transport{DisableKeepAlives: true}
 
 // Client returns a client of the engine whose requests go through transport
-// and are tried once; nil is Transport, with the retries of production.
+// and are tried once, unless the engine's answer breaks off; nil is Transport,
+// with the retries of production.
 func Client(t testing.TB, transport http.RoundTripper) *dynamodb.Client {
 	t.Helper()
 	e, err := engine()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var retryer aws.Retryer = aws.NopRetryer{} // what a test does to requests, its code sees
+	retryer := awsclient.RetryBrokenAnswers() // what a test does to requests, its code sees
 	if transport == nil {
 		transport, retryer = Transport, awsclient.NewRetryer()
 	}

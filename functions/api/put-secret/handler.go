@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"outpost/shared/api"
+	"outpost/shared/clock"
+	"outpost/shared/problem"
+	"outpost/shared/secret"
+	"outpost/shared/table"
+)
+
+type vault interface {
+	Put(ctx context.Context, tenantID, name, value, host string, by table.By) error
+}
+
+type handler struct {
+	vault vault
+	clock clock.Clock
+}
+
+func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
+	var in struct{ Value, Host string }
+	if err := r.Decode(&in); err != nil {
+		return api.Response{}, err
+	}
+	switch isToken := r.Path == secret.GitToken; {
+	case isToken && in.Host == "":
+		return api.Response{}, api.Invalid(problem.Field{Field: "/host", Message: "must name the host that the token is for"})
+	case !isToken && in.Host != "":
+		return api.Response{}, api.Invalid(problem.Field{Field: "/host", Message: "is for " + secret.GitToken + " alone"})
+	}
+	if err := h.vault.Put(ctx, r.Caller.Tenant, r.Path, in.Value, in.Host, r.By(h.clock.Now(), "secret.put", r.Path)); err != nil {
+		return api.Response{}, err
+	}
+	return api.Response{Status: http.StatusNoContent}, nil
+}

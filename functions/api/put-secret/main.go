@@ -1,0 +1,26 @@
+// Put-secret seals a secret of the tenant.
+package main
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"outpost/shared/api"
+	"outpost/shared/boot"
+	"outpost/shared/clock"
+	"outpost/shared/config"
+	"outpost/shared/secret"
+	"outpost/shared/table"
+	"outpost/shared/topology"
+)
+
+func main() {
+	boot.Main(func(_ context.Context, env *config.Reader, cfg aws.Config) (any, error) {
+		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
+		h := handler{secret.NewVault(kms.NewFromConfig(cfg), env.String(topology.EnvKey), store), clock.System}
+		return api.Serve(api.Route{Method: "PUT", Path: "/v1/secrets/{name}", Handler: h.handle})
+	})
+}

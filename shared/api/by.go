@@ -1,0 +1,16 @@
+package api
+
+import (
+	"time"
+
+	"outpost/shared/audit"
+	"outpost/shared/id"
+	"outpost/shared/table"
+)
+
+// By is who makes the change that a request asks for: its caller's key is
+// checked once more by the change itself, and the audit trail tells of it.
+func (r *Request) By(at time.Time, action, target string) table.By {
+	return table.By{KeyHash: r.Caller.KeyHash, Audit: audit.Event{ID: id.New(id.Audit, at), At: at, Action: action, Actor: r.Caller.KeyID,
+		Target: target, RequestID: r.ID, Address: r.Address}}
+}

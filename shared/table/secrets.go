@@ -1,0 +1,104 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"time"
+
+	"github.com/guregu/dynamo/v2"
+)
+
+// Sealed is one version of a tenant's secret, encrypted.
+type Sealed struct {
+	Name                   string
+	Version                int
+	Display                string // its last characters
+	Host                   string // of a git token
+	Ciphertext, WrappedKey []byte
+	SetAt                  time.Time
+}
+
+// keptVersions is how many versions of a secret there are at most: a run that
+// claims while a new one is put still finds one.
+const keptVersions = 2
+
+// PutSecret stores a new version of a secret and forgets the oldest. It returns
+// ErrExists when the version is taken, and ErrKeyRevoked.
+func (t *Table) PutSecret(ctx context.Context, tenantID string, s Sealed, by By) error {
+	row := secretRow{key{tenantPK(tenantID), secretSK(s.Name, s.Version)}, s}
+	return t.again(ctx, func() error {
+		err := t.commit(ctx, tenantID, by, func(tx *dynamo.WriteTx) {
+			tx.Put(t.items.Put(row).If("attribute_not_exists(PK)"))
+			if old := s.Version - keptVersions; old > 0 {
+				tx.Delete(t.items.Delete("PK", row.PK).Range("SK", secretSK(s.Name, old)))
+			}
+		})
+		var c *conditionFailed
+		if !errors.As(err, &c) {
+			return err
+		}
+		var there secretRow
+		if err := t.get(ctx, row.key, &there); err != nil {
+			return err
+		}
+		if reflect.DeepEqual(there.Secret.Ciphertext, s.Ciphertext) {
+			return nil // an answer was lost
+		}
+		return ErrExists
+	})
+}
+
+// Secret returns the newest version of a secret.
+func (t *Table) Secret(ctx context.Context, tenantID, name string) (Sealed, error) {
+	var rows []secretRow
+	err := t.items.Get("PK", tenantPK(tenantID)).Range("SK", dynamo.BeginsWith, "SECRET#"+name+"#").
+		Order(dynamo.Descending).Consistent(true).SearchLimit(1).All(ctx, &rows)
+	if err != nil {
+		return Sealed{}, read(err)
+	}
+	if len(rows) == 0 {
+		return Sealed{}, ErrNotFound
+	}
+	return rows[0].Secret, nil
+}
+
+// Secrets returns the newest version of each of a tenant's secrets, by name.
+func (t *Table) Secrets(ctx context.Context, tenantID string) ([]Sealed, error) {
+	rows, err := t.secretRows(ctx, tenantID, "")
+	if err != nil {
+		return nil, err
+	}
+	var newest []Sealed
+	for _, r := range rows { // a name's versions follow one another, the newest last
+		if n := len(newest); n > 0 && newest[n-1].Name == r.Secret.Name {
+			newest = newest[:n-1]
+		}
+		newest = append(newest, r.Secret)
+	}
+	return newest, nil
+}
+
+// DeleteSecret forgets every version of a secret. It returns ErrNotFound where
+// there is none, and ErrKeyRevoked.
+func (t *Table) DeleteSecret(ctx context.Context, tenantID, name string, by By) error {
+	return t.again(ctx, func() error {
+		rows, err := t.secretRows(ctx, tenantID, name+"#")
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return ErrNotFound
+		}
+		return settled(t.commit(ctx, tenantID, by, func(tx *dynamo.WriteTx) {
+			for _, r := range rows {
+				tx.Delete(t.items.Delete("PK", r.PK).Range("SK", r.SK).If("attribute_exists(PK)"))
+			}
+		}))
+	})
+}
+
+func (t *Table) secretRows(ctx context.Context, tenantID, prefix string) (rows []secretRow, err error) {
+	err = t.items.Get("PK", tenantPK(tenantID)).Range("SK", dynamo.BeginsWith, "SECRET#"+prefix).Consistent(true).All(ctx, &rows)
+	return rows, read(err)
+}

@@ -1,0 +1,92 @@
+package table_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"outpost/shared/table"
+)
+
+func TestTwoVersionsOfASecretAreKept(t *testing.T) {
+	b := newBench(t)
+	put := func(name string, version int) {
+		b.must(b.PutSecret(b.ctx, b.tenant, table.Sealed{Name: name, Version: version, Ciphertext: []byte{byte(version)}, SetAt: start}, by("secret.put")))
+	}
+	for v := 1; v <= 5; v++ {
+		put("OPENAI_API_KEY", v)
+	}
+	put("OPENAI_API_KEY_2", 1) // a name that begins with another
+	all, err := b.Secrets(b.ctx, b.tenant)
+	b.must(err)
+	if len(all) != 2 || all[0].Name != "OPENAI_API_KEY" || all[0].Version != 5 {
+		t.Errorf("secrets: %+v", all)
+	}
+	// The version before is there still, the one before that is not.
+	if err := b.PutSecret(b.ctx, b.tenant, table.Sealed{Name: "OPENAI_API_KEY", Version: 4, SetAt: start}, by("secret.put")); !errors.Is(err, table.ErrExists) {
+		t.Errorf("version 4: %v", err)
+	}
+	b.must(b.PutSecret(b.ctx, b.tenant, table.Sealed{Name: "OPENAI_API_KEY", Version: 3, SetAt: start}, by("secret.put")))
+	b.must(b.DeleteSecret(b.ctx, b.tenant, "OPENAI_API_KEY", by("secret.delete")))
+	if _, err := b.Secret(b.ctx, b.tenant, "OPENAI_API_KEY"); !errors.Is(err, table.ErrNotFound) {
+		t.Errorf("after its end: %v", err)
+	}
+	if err := b.DeleteSecret(b.ctx, b.tenant, "OPENAI_API_KEY", by("secret.delete")); !errors.Is(err, table.ErrNotFound) {
+		t.Errorf("twice: %v", err)
+	}
+	if _, err := b.Secret(b.ctx, b.tenant, "OPENAI_API_KEY_2"); err != nil {
+		t.Errorf("another name went with it: %v", err)
+	}
+}
+
+// A revoked key writes nothing, though the authorizer's answer about it may be a
+// minute old.
+func TestARevokedKeyChangesNoSecret(t *testing.T) {
+	b := newBench(t)
+	mine := by("secret.put")
+	mine.KeyHash = b.caller.KeyHash
+	s := table.Sealed{Name: "OPENAI_API_KEY", Version: 1, Ciphertext: []byte{1}, SetAt: start}
+	b.must(b.PutSecret(b.ctx, b.tenant, s, mine))
+	b.must(b.RevokeKey(b.ctx, b.tenant, b.caller.KeyHash))
+	before, err := b.AuditTrail(b.ctx, b.tenant, 10)
+	b.must(err)
+	s.Version = 2
+	mine.Audit = by("secret.put").Audit
+	if err := b.PutSecret(b.ctx, b.tenant, s, mine); !errors.Is(err, table.ErrKeyRevoked) {
+		t.Errorf("put: %v", err)
+	}
+	if err := b.DeleteSecret(b.ctx, b.tenant, s.Name, mine); !errors.Is(err, table.ErrKeyRevoked) {
+		t.Errorf("delete: %v", err)
+	}
+	if now, err := b.Secret(b.ctx, b.tenant, s.Name); err != nil || now.Version != 1 {
+		t.Errorf("it is %+v, %v", now, err)
+	}
+	if after, err := b.AuditTrail(b.ctx, b.tenant, 10); err != nil || len(after) != len(before) {
+		t.Errorf("the trail has %d events, before %d", len(after), len(before))
+	}
+}
+
+func TestOneOfManyPutsAVersion(t *testing.T) {
+	b := newBench(t)
+	var wait sync.WaitGroup
+	won := make(chan int, 20)
+	for i := range 20 {
+		wait.Go(func() {
+			err := b.PutSecret(b.ctx, b.tenant, table.Sealed{Name: "OPENAI_API_KEY", Version: 1, Ciphertext: []byte{byte(i)}, SetAt: start}, by("secret.put"))
+			if err == nil {
+				won <- i
+			} else if !errors.Is(err, table.ErrExists) {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	close(won)
+	var winners []int
+	for i := range won {
+		winners = append(winners, i)
+	}
+	if s, err := b.Secret(b.ctx, b.tenant, "OPENAI_API_KEY"); err != nil || len(winners) != 1 || s.Ciphertext[0] != byte(winners[0]) {
+		t.Errorf("winners %v, stored %+v, %v", winners, s, err)
+	}
+}
