@@ -103,9 +103,10 @@ func perRun(u units, minutes float64, spot bool) amounts {
 	return a
 }
 
-// container adds a container of so many minutes, none shorter than one.
+// container adds a container of so many minutes, which are more than the one that
+// is billed at least.
 func (a amounts) container(minutes float64, spot bool) {
-	hours := max(1, minutes) / 60
+	hours := minutes / 60
 	onDemand := hours
 	vcpu, gb := worker()
 	if spot {
