@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,9 +103,16 @@ func useEverything(w *world) {
 		}
 	}
 
-	// A secret that is set twice and forgotten.
-	for range 2 {
-		w.must(http.StatusNoContent, "PUT", "/v1/secrets/GIT_TOKEN", map[string]any{"value": "a-token", "host": "git.example.com"})
+	// A secret that is set by many at once, and forgotten. Who is not first puts
+	// the next version.
+	var wait sync.WaitGroup
+	for range 3 {
+		for range 4 {
+			wait.Go(func() {
+				_, _ = w.call("PUT", "/v1/secrets/GIT_TOKEN", map[string]any{"value": "a-token", "host": "git.example.com"}) // one of them may give up
+			})
+		}
+		wait.Wait()
 	}
 	w.must(http.StatusOK, "GET", "/v1/secrets", nil)
 	w.must(http.StatusNoContent, "DELETE", "/v1/secrets/GIT_TOKEN", nil)
