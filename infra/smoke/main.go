@@ -8,10 +8,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -35,7 +38,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, getenv func(string) string, out, complain io.Writer) (code int) {
-	o := options{key: getenv("OUTPOST_API_KEY")}
+	o := options{key: strings.TrimSpace(getenv("OUTPOST_API_KEY"))}
 	flags := flag.NewFlagSet("smoke", flag.ContinueOnError)
 	flags.SetOutput(complain)
 	flags.StringVar(&o.url, "url", getenv("OUTPOST_URL"), "base URL of the API (OUTPOST_URL)")
@@ -45,19 +48,35 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, co
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	for what, missing := range map[string]bool{"Say where the API is: -url or OUTPOST_URL.": o.url == "", "Set OUTPOST_API_KEY to a tenant's key.": o.key == "",
-		"There is nothing to do with " + strings.Join(flags.Args(), " ") + ".": flags.NArg() > 0} {
-		if missing {
-			fmt.Fprintln(complain, "smoke:", what)
-			return 2
-		}
+	if err := o.check(flags.Args()); err != nil {
+		fmt.Fprintln(complain, "smoke:", err)
+		return 2
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	s := &smoke{options: o, api: newService(o.url, o.key), out: out}
+	git, _ := exec.LookPath("git") // without it the patch is not applied
+	s := &smoke{options: o, api: newService(o.url, o.key), git: git, out: out}
 	if err := s.run(ctx); err != nil {
 		fmt.Fprintln(complain, "smoke:", err)
 		return 1
 	}
 	return 0
+}
+
+// check says what is wrong with the options, if anything is.
+func (o options) check(rest []string) error {
+	u, err := url.Parse(o.url)
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("there is nothing to do with %s", strings.Join(rest, " "))
+	case o.url == "":
+		return errors.New("say where the API is: -url or OUTPOST_URL")
+	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return errors.New("the address of the API must look like https://host") // it may hold a password
+	case o.key == "":
+		return errors.New("set OUTPOST_API_KEY to a tenant's key")
+	case o.timeout <= 0:
+		return errors.New("-timeout must be more than nothing, as in 15m")
+	}
+	return nil
 }

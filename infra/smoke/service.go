@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -48,13 +50,13 @@ func (a *service) ask(ctx context.Context, method, path string, body any, header
 		}
 		r = bytes.NewReader(encoded)
 	}
-	url, foreign := a.base+path, strings.HasPrefix(path, "http")
+	address, who, foreign := a.base+path, a.base, strings.HasPrefix(path, "http")
 	if foreign {
-		url = path
+		address, who = path, "the artifact store" // whoever reads such a URL may use it
 	}
-	req, err := http.NewRequestWithContext(ctx, method, url, r)
+	req, err := http.NewRequestWithContext(ctx, method, address, r)
 	if err != nil {
-		return answer{}, fmt.Errorf("%s is no URL", url)
+		return answer{}, fmt.Errorf("%s has no usable URL", who)
 	}
 	if a.key != "" && !foreign {
 		req.Header.Set("Authorization", "Bearer "+a.key)
@@ -67,12 +69,17 @@ func (a *service) ask(ctx context.Context, method, path string, body any, header
 	}
 	res, err := a.http.Do(req)
 	if err != nil {
-		return answer{}, fmt.Errorf("%s does not answer: %w", a.base, err)
+		// Its own words quote the URL, and a redirect may have led to another one.
+		var asked *url.Error
+		if errors.As(err, &asked) {
+			err = asked.Err
+		}
+		return answer{}, fmt.Errorf("%s does not answer: %w", who, err)
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
-		return answer{}, fmt.Errorf("%s broke off: %w", a.base, err)
+		return answer{}, fmt.Errorf("%s broke off: %w", who, err)
 	}
 	return answer{res.StatusCode, res.Header, b}, nil
 }
@@ -87,7 +94,11 @@ func (a *service) want(ctx context.Context, status int, out any, method, path st
 	if got.status != status {
 		var problem struct{ Title, Detail string }
 		_ = json.Unmarshal(got.body, &problem) // API Gateway's own answers have another form
-		return got, fmt.Errorf("%s %s answered %d, want %d: %s %s", method, path, got.status, status, problem.Title, problem.Detail)
+		said := strings.TrimSpace(problem.Title + " " + problem.Detail)
+		if said == "" {
+			said = "no problem is told"
+		}
+		return got, fmt.Errorf("%s %s answered %d, want %d: %s", method, path, got.status, status, said)
 	}
 	if out != nil {
 		if err := json.Unmarshal(got.body, out); err != nil {

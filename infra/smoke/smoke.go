@@ -24,10 +24,14 @@ import (
 type smoke struct {
 	options
 	api *service
+	git string // its executable; empty where there is none
 	out io.Writer
 
-	task  api.Task
-	patch []byte
+	task   api.Task
+	events int    // of its run, seen so far
+	cursor string // after the last of them
+	lastly int64  // number of the last of them
+	patch  []byte
 }
 
 // step is one check.
@@ -36,28 +40,48 @@ type step struct {
 	do   func(context.Context) error
 }
 
-// run takes the steps in order, a line each. After the first failure, and when
-// it is interrupted, the task is cancelled.
+// skipped is why a step could not be taken, where that says nothing about
+// Outpost.
+type skipped string
+
+func (s skipped) Error() string { return string(s) }
+
 func (s *smoke) run(ctx context.Context) error {
-	for _, step := range []step{
+	return s.take(ctx, []step{
 		{"the API answers", s.health},
 		{"no key and a wrong key are refused", s.refusals},
 		{"the agent is offered", s.agents},
 		{"a task is admitted, once for its idempotency key", s.submit},
 		{"somebody else's task is not there", s.isolation},
-		{"the task completes", s.complete},
-		{"its events tell how", s.events},
+		{"the task completes, followed by its events", s.complete},
+		{"its events were all told, in order", s.story},
 		{"its artifacts are what they say", s.artifacts},
+		{"its patch is the same on its own route", s.route},
 		{"its patch applies", s.applies},
-	} {
+	})
+}
+
+// take takes the steps in order, a line each. After the first failure, and when
+// it is interrupted, the task is cancelled.
+func (s *smoke) take(ctx context.Context, steps []step) error {
+	for _, step := range steps {
 		began := clock.System.Now()
 		err := step.do(ctx)
 		took := clock.System.Now().Sub(began).Milliseconds()
-		if err != nil {
+		var why skipped
+		switch {
+		case errors.As(err, &why):
+			fmt.Fprintf(s.out, "skipped %-50s %6d ms (%s)\n", step.what, took, why)
+		case err != nil:
 			fmt.Fprintf(s.out, "failed  %-50s %6d ms\n", step.what, took)
-			return errors.Join(fmt.Errorf("%s: %w", step.what, reason(ctx, err)), s.cancel(ctx))
+			err = fmt.Errorf("%s: %w", step.what, reason(ctx, err))
+			if left := s.cancel(ctx); left != nil {
+				err = fmt.Errorf("%w; %w", err, left)
+			}
+			return err
+		default:
+			fmt.Fprintf(s.out, "ok      %-50s %6d ms\n", step.what, took)
 		}
-		fmt.Fprintf(s.out, "ok      %-50s %6d ms\n", step.what, took)
 	}
 	return nil
 }
@@ -84,7 +108,7 @@ func (s *smoke) cancel(ctx context.Context) error {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer done()
 	if _, err := s.api.want(ctx, 202, nil, "POST", "/v1/tasks/"+s.task.ID+"/cancel", nil); err != nil {
-		return fmt.Errorf("and the task %s could not be cancelled: %w", s.task.ID, err)
+		return fmt.Errorf("the task %s could not be cancelled: %w", s.task.ID, err)
 	}
 	return nil
 }
@@ -122,13 +146,24 @@ func (s *smoke) submit(ctx context.Context) error {
 	body := map[string]any{"repo": s.repo, "agents": []string{s.agent}, "verify": "test -s OUTPOST.md", "tags": []string{"smoke"},
 		"prompt": "Write a file OUTPOST.md with one sentence that says hello. [write path=OUTPOST.md]Hello from Outpost.\n[/write]"}
 	key := "smoke-" + rand.Text()
-	if _, err := s.api.want(ctx, 202, &s.task, "POST", "/v1/tasks", body, "Idempotency-Key", key); err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
+	}
+	// Not to be interrupted: nobody could cancel a task without its id.
+	if _, err := s.api.want(context.WithoutCancel(ctx), 202, &s.task, "POST", "/v1/tasks", body, "Idempotency-Key", key); err != nil {
+		return err
+	}
+	if len(s.task.Runs) != 1 {
+		return fmt.Errorf("%s has %d runs for one agent", s.task.ID, len(s.task.Runs))
 	}
 	var again api.Task
 	got, err := s.api.want(ctx, 202, &again, "POST", "/v1/tasks", body, "Idempotency-Key", key)
-	if err == nil && (again.ID != s.task.ID || got.header.Get("Idempotent-Replayed") != "true") {
+	switch {
+	case err != nil:
+	case again.ID != s.task.ID:
 		err = fmt.Errorf("the same submission made %s and %s", s.task.ID, again.ID)
+	case got.header.Get("Idempotent-Replayed") != "true":
+		err = errors.New("the second answer is not marked as replayed")
 	}
 	return err
 }
@@ -141,18 +176,31 @@ func (s *smoke) isolation(ctx context.Context) error {
 	return err
 }
 
-// look is the pause between two looks at the task.
-const look = 500 * time.Millisecond
+const (
+	look = 500 * time.Millisecond // between two looks at the task
+	wait = 20                     // seconds of a long poll: the most that the API takes
+)
 
+// complete follows the run by long polls until the task is completed.
 func (s *smoke) complete(ctx context.Context) error {
-	for s.task.State != string(task.Completed) {
+	run := s.task.Runs[0].ID
+	for {
+		if _, err := s.follow(ctx, run); err != nil {
+			return err
+		}
+		if _, err := s.api.want(ctx, 200, &s.task, "GET", "/v1/tasks/"+s.task.ID, nil); err != nil {
+			return err
+		}
+		if len(s.task.Runs) != 1 || s.task.Runs[0].ID != run {
+			return fmt.Errorf("%s has other runs than it began with", s.task.ID)
+		}
+		if s.task.State == string(task.Completed) {
+			break
+		}
 		select {
 		case <-clock.System.After(look):
 		case <-ctx.Done():
 			return ctx.Err()
-		}
-		if _, err := s.api.want(ctx, 200, &s.task, "GET", "/v1/tasks/"+s.task.ID, nil); err != nil {
-			return err
 		}
 	}
 	r := s.task.Runs[0]
@@ -166,12 +214,39 @@ func (s *smoke) complete(ctx context.Context) error {
 	return nil
 }
 
-func (s *smoke) events(ctx context.Context) error {
-	var page struct{ Data []task.Event }
-	if _, err := s.api.want(ctx, 200, &page, "GET", "/v1/runs/"+s.task.Runs[0].ID+"/events?wait=1", nil); err != nil {
-		return err
+// follow reads the run's next events, and tells whether there may be more.
+func (s *smoke) follow(ctx context.Context, run string) (more bool, err error) {
+	path := fmt.Sprintf("/v1/runs/%s/events?wait=%d", run, wait)
+	if s.cursor != "" {
+		path += "&after=" + s.cursor
 	}
-	if len(page.Data) == 0 {
+	var page api.EventPage[task.Event]
+	if _, err := s.api.want(ctx, 200, &page, "GET", path, nil); err != nil {
+		return false, err
+	}
+	for _, e := range page.Data {
+		if e.Seq <= s.lastly {
+			return false, fmt.Errorf("event %d of %s came after event %d", e.Seq, run, s.lastly)
+		}
+		s.lastly = e.Seq
+	}
+	s.events += len(page.Data)
+	s.cursor = page.NextCursor
+	return len(page.Data) > 0 || !task.State(page.State).Terminal(), nil
+}
+
+// story reads what was not yet told when the task was completed.
+func (s *smoke) story(ctx context.Context) error {
+	for {
+		more, err := s.follow(ctx, s.task.Runs[0].ID)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+	}
+	if s.events == 0 {
 		return errors.New("there are none")
 	}
 	return nil
@@ -188,9 +263,12 @@ func (s *smoke) artifacts(ctx context.Context) error {
 		return err
 	}
 	for _, a := range list.Data {
-		got, err := s.api.want(ctx, 200, nil, "GET", a.URL, nil)
+		got, err := s.api.ask(ctx, "GET", a.URL, nil)
+		if err == nil && got.status != 200 {
+			err = fmt.Errorf("the artifact store answered %d", got.status)
+		}
 		if err != nil {
-			return fmt.Errorf("%s: the store answered %d", a.Name, got.status) // never its URL, which is a key
+			return fmt.Errorf("%s: %w", a.Name, err)
 		}
 		if sum := sha256.Sum256(got.body); hex.EncodeToString(sum[:]) != a.SHA256 || int64(len(got.body)) != a.Size {
 			return fmt.Errorf("%s differs from its size or its SHA-256", a.Name)
@@ -205,18 +283,22 @@ func (s *smoke) artifacts(ctx context.Context) error {
 	return nil
 }
 
-// applies compares the patch of the API's own route with the artifact, and
-// applies it to a clone.
-func (s *smoke) applies(ctx context.Context) error {
+// route compares the patch of the API's own route with the artifact.
+func (s *smoke) route(ctx context.Context) error {
 	got, err := s.api.want(ctx, 200, nil, "GET", "/v1/runs/"+s.task.Runs[0].ID+"/patch", nil)
-	if err != nil {
-		return err
+	if err == nil && string(got.body) != string(s.patch) {
+		err = errors.New("the route and the artifact give different patches")
 	}
-	if string(got.body) != string(s.patch) {
-		return errors.New("the route and the artifact give different patches")
+	return err
+}
+
+// applies applies the patch to a clone, at the commit that the run worked on.
+func (s *smoke) applies(ctx context.Context) error {
+	if s.git == "" {
+		return skipped("git is not on the PATH")
 	}
-	if _, err := exec.LookPath("git"); err != nil {
-		return errors.New("git is not on the PATH")
+	if s.task.Commit == nil {
+		return errors.New("the task names no commit")
 	}
 	dir, err := os.MkdirTemp("", "outpost-smoke-")
 	if err != nil {
@@ -227,9 +309,15 @@ func (s *smoke) applies(ctx context.Context) error {
 	if err := os.WriteFile(file, s.patch, 0o600); err != nil {
 		return err
 	}
-	for _, args := range [][]string{{"clone", "--quiet", s.repo, clone}, {"-C", clone, "checkout", "--quiet", *s.task.Commit}, {"-C", clone, "apply", "--check", file}} {
-		if out, err := exec.CommandContext(ctx, "git", args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
+	for _, args := range [][]string{{"clone", "--quiet", "--", s.repo, clone}, {"checkout", "--quiet", "--detach", *s.task.Commit}, {"apply", "--check", file}} {
+		cmd := exec.CommandContext(ctx, s.git, args...)
+		cmd.Dir = dir
+		if args[0] != "clone" {
+			cmd.Dir = clone
+		}
+		cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0") // it would wait for a password
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("git %s: %w: %s", args[0], err, strings.Join(strings.Fields(string(out)), " "))
 		}
 	}
 	return nil
