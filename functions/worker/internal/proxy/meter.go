@@ -39,7 +39,7 @@ func newMeter(c Config) *meter {
 
 // watch returns the body of an answer, counted while it is read.
 func (m *meter) watch(resp *http.Response, model string) *watched {
-	return &watched{ReadCloser: resp.Body, meter: m, model: model,
+	return &watched{ReadCloser: resp.Body, meter: m, call: resp.Request.Context(), model: model,
 		streamed: strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")}
 }
 

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -256,6 +257,51 @@ func TestErrorsAreRememberedUntilACallIsServed(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: %q, want %q", c.why, got, c.want)
 		}
+	}
+}
+
+// Some agents hang up as soon as they have what they need, while the provider's
+// answer is still open.
+func TestAnAgentThatHangsUpIsNoFailureOfTheProvider(t *testing.T) {
+	release, gone := make(chan struct{}), make(chan struct{})
+	p, _, _ := start(t, "openai", 0, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":7,\"output_tokens\":3}}}\n\n")
+		w.(http.Flusher).Flush()
+		select {
+		case <-r.Context().Done():
+			close(gone)
+		case <-release:
+		}
+	})
+	defer close(release)
+	ctx, hangUp := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, "POST", p.URL()+"/v1/responses", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+p.Key())
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := resp.Body.Read(make([]byte, 200)); err != nil {
+		t.Fatal(err)
+	}
+	hangUp()
+	_ = resp.Body.Close()
+	<-gone
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for { // the proxy's own call ends a moment after
+		u, _ := p.Usage()
+		if u.InputTokens == 7 && u.OutputTokens == 3 {
+			break
+		}
+	}
+	if f := p.LastFailure(); f != nil {
+		t.Errorf("%+v", f)
 	}
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"strings"
@@ -108,6 +109,7 @@ const maxParsed = 16 << 20
 type watched struct {
 	io.ReadCloser
 	meter    *meter
+	call     context.Context // ends when the agent hangs up
 	model    string
 	streamed bool   // server-sent events
 	rest     []byte // not looked into yet
@@ -120,7 +122,10 @@ type watched struct {
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.ReadCloser.Read(p)
 	w.look(p[:n])
-	if err != nil {
+	switch {
+	case err != nil && err != io.EOF && w.call.Err() != nil:
+		w.end(nil) // it is the agent that cut it off: some do once they have what they need
+	case err != nil:
 		w.end(err)
 	}
 	return n, err
