@@ -159,9 +159,12 @@ func (ep *endpoint) identify(r *Request, e events.APIGatewayV2HTTPRequest) error
 		context = a.Lambda
 	}
 	var err error
-	if ep.Authorizer == topology.ByRunner {
+	switch ep.Authorizer {
+	case topology.ByRunner:
 		r.Worker, err = workerFrom(context, WorkerKind(ep.Method+" "+ep.Path))
-	} else {
+	case topology.ByOperator:
+		err = operatorFrom(context)
+	default:
 		r.Caller, err = callerFrom(context)
 	}
 	if err != nil {

@@ -44,10 +44,17 @@ func TestWithoutACallerNoRouteIsOpen(t *testing.T) {
 			return c
 		}
 		contexts := []map[string]any{nil, {}, without("tenant"), with("tenant", ""), with("tenant", 7), with("tenant", "ten_x"), with("tenant", "tsk"+aTenant[3:])}
-		if r.Authorizer == topology.ByAPIKey {
+		switch r.Authorizer {
+		case topology.ByOperator:
+			caller, err := api.CallerContext(aCaller)
+			if err != nil {
+				t.Fatal(err)
+			}
+			contexts = []map[string]any{nil, {}, without("operator"), with("operator", true), with("operator", "yes"), caller}
+		case topology.ByAPIKey:
 			worker := api.WorkerContext(token.Claims{Kind: token.Run, Tenant: aTenant, Run: id.ForRun(aTask, 1), Attempt: 1})
-			contexts = append(contexts, without("key_hash"), without("entitlement"), with("entitlement", "{"), worker)
-		} else {
+			contexts = append(contexts, without("key_hash"), without("entitlement"), with("entitlement", "{"), worker, api.OperatorContext())
+		default:
 			caller, err := api.CallerContext(aCaller)
 			if err != nil {
 				t.Fatal(err)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"time"
 
 	"outpost/shared/audit"
@@ -11,6 +12,9 @@ import (
 // By is who makes the change that a request asks for: its caller's key is
 // checked once more by the change itself, and the audit trail tells of it.
 func (r *Request) By(at time.Time, action, target string) table.By {
-	return table.By{KeyHash: r.Caller.KeyHash, Audit: audit.Event{ID: id.New(id.Audit, at), At: at, Action: action, Actor: r.Caller.KeyID,
-		Target: target, RequestID: r.ID, Address: r.Address}}
+	return table.By{KeyHash: r.Caller.KeyHash, Audit: audit.Event{ID: id.New(id.Audit, at), At: at, Action: action,
+		Actor: cmp.Or(r.Caller.KeyID, Operator), Target: target, RequestID: r.ID, Address: r.Address}}
 }
+
+// Operator is the actor of changes on the operator's routes.
+const Operator = "operator"

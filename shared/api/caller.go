@@ -37,6 +37,16 @@ func callerFrom(context map[string]any) (tenant.Caller, error) {
 	return c, nil
 }
 
+// OperatorContext is the context of the operator.
+func OperatorContext() map[string]any { return map[string]any{"operator": "true"} }
+
+func operatorFrom(context map[string]any) error {
+	if context["operator"] != "true" {
+		return errors.New("the authorizer's context names no operator")
+	}
+	return nil
+}
+
 // WorkerKind is the kind of token that opens a worker's route, by its route
 // key: a ticket claims, a run token does everything else. The authorizer and
 // the route both ask, since an authorizer's answer may be cached for all routes.

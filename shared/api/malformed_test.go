@@ -33,6 +33,8 @@ func authorizer(t testing.TB, r topology.Route) map[string]any {
 			t.Fatal(err)
 		}
 		return c
+	case topology.ByOperator:
+		return api.OperatorContext()
 	case topology.ByRunner:
 		return api.WorkerContext(token.Claims{Kind: api.WorkerKind(r.Method + " " + r.Path), Tenant: aTenant, Run: id.ForRun(aTask, 1), Attempt: 1})
 	}
@@ -43,6 +45,9 @@ func authorizer(t testing.TB, r topology.Route) map[string]any {
 func idFor(r topology.Route) string {
 	if strings.HasPrefix(r.Path, "/v1/runs/") {
 		return id.ForRun(aTask, 1)
+	}
+	if strings.HasPrefix(r.Path, "/v1/tenants/") {
+		return aTenant
 	}
 	return aTask
 }

@@ -4,6 +4,7 @@ package platform
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,8 +25,39 @@ type Document struct {
 
 // Secrets are what the document gives to functions.
 type Secrets struct {
-	hasher *apikey.Hasher
-	signer *token.Signer
+	hasher   *apikey.Hasher
+	signer   *token.Signer
+	operator string // hash of the operator's key; empty: there is no operator
+}
+
+// Appoint makes a key the operator's, instead of any before, and returns the
+// secrets. It keeps what else the document holds.
+func Appoint(ctx context.Context, client *secretsmanager.Client, arn, key string) (*Secrets, error) {
+	if err := apikey.Check(key); err != nil {
+		return nil, err
+	}
+	out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
+	if err != nil {
+		return nil, fmt.Errorf("read the platform secret: %w", err)
+	}
+	secrets, err := parse(out.SecretString)
+	if err != nil || secrets.IsOperator(key) {
+		return secrets, err
+	}
+	document := map[string]any{}
+	if err := json.Unmarshal([]byte(*out.SecretString), &document); err != nil {
+		return nil, errMalformed
+	}
+	document["operator_key_hash"] = secrets.hasher.Hash(key)
+	changed, err := json.Marshal(document)
+	if err != nil {
+		return nil, err
+	}
+	text := string(changed)
+	if _, err := client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &arn, SecretString: &text}); err != nil {
+		return nil, fmt.Errorf("write the platform secret: %w", err)
+	}
+	return parse(&text)
 }
 
 // Load reads the secret. A document that is missing, malformed or weak is an
@@ -35,12 +67,19 @@ func Load(ctx context.Context, client *secretsmanager.Client, arn string) (*Secr
 	if err != nil {
 		return nil, fmt.Errorf("read the platform secret: %w", err)
 	}
-	if out.SecretString == nil {
+	return parse(out.SecretString)
+}
+
+// errMalformed does not say what is wrong: that would quote the secret.
+var errMalformed = errors.New("the platform secret is not the JSON document that it should be")
+
+func parse(text *string) (*Secrets, error) {
+	if text == nil {
 		return nil, errors.New("the platform secret is not a string")
 	}
 	var d Document
-	if err := json.Unmarshal([]byte(*out.SecretString), &d); err != nil {
-		return nil, errors.New("the platform secret is not the JSON document that it should be") // the error would quote it
+	if err := json.Unmarshal([]byte(*text), &d); err != nil {
+		return nil, errMalformed
 	}
 	return d.Secrets()
 }
@@ -55,7 +94,7 @@ func (d Document) Secrets() (*Secrets, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Secrets{hasher, signer}, nil
+	return &Secrets{hasher, signer, d.OperatorKeyHash}, nil
 }
 
 // Hasher hashes API keys.
@@ -63,3 +102,9 @@ func (s *Secrets) Hasher() *apikey.Hasher { return s.hasher }
 
 // Signer signs workers' tokens.
 func (s *Secrets) Signer() *token.Signer { return s.signer }
+
+// IsOperator tells whether a key is the operator's, in a time that does not
+// depend on the key. Where the document names none, nobody is.
+func (s *Secrets) IsOperator(key string) bool {
+	return s.operator != "" && subtle.ConstantTimeCompare([]byte(s.hasher.Hash(key)), []byte(s.operator)) == 1
+}

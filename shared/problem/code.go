@@ -13,6 +13,7 @@ const (
 	InsufficientScope   Code = "insufficient_scope"
 	PlanLimit           Code = "plan_limit"
 	TenantInactive      Code = "tenant_inactive"
+	TenantClosed        Code = "tenant_closed"
 	NotFound            Code = "not_found"
 	NoPatch             Code = "no_patch"
 	TicketBound         Code = "ticket_bound"
@@ -45,6 +46,7 @@ var table = []Info{
 	{InsufficientScope, 403, "The key lacks a scope.", false},
 	{PlanLimit, 403, "The plan does not include this.", false},
 	{TenantInactive, 403, "The account is not active.", false},
+	{TenantClosed, 409, "The account is closed.", false},
 	{NotFound, 404, "Not found.", false},
 	{NoPatch, 404, "The run has no patch.", false},
 	{TicketBound, 409, "Another worker holds this attempt.", false},

@@ -36,9 +36,8 @@ func newBench(t testing.TB) *bench {
 func benchOn(t testing.TB, store *table.Table, c *clock.Manual) *bench {
 	b := &bench{Table: store, t: t, ctx: context.Background(), clock: c, tenant: id.New(id.Tenant, start)}
 	e := tenant.Entitlement{Plan: "pro", State: tenant.Active, Version: 1}
-	b.must(b.CreateTenant(b.ctx, tenant.Tenant{ID: b.tenant, Name: "a", Entitlement: e, CreatedAt: start}))
-	k := table.Key{ID: id.New(id.Key, start), Hash: "v1." + b.tenant, Scopes: tenant.Scopes, Entitlement: e, State: table.KeyActive, CreatedAt: start}
-	b.must(b.PutKey(b.ctx, b.tenant, k))
+	k := table.Key{ID: id.New(id.Key, start), Hash: "v1." + b.tenant, Scopes: tenant.Scopes, State: table.KeyActive, CreatedAt: start}
+	b.must(b.CreateTenant(b.ctx, tenant.Tenant{ID: b.tenant, Name: "a", Entitlement: e, CreatedAt: start}, k, by("tenant.create")))
 	b.caller = tenant.Caller{Tenant: b.tenant, KeyID: k.ID, KeyHash: k.Hash, Entitlement: e}
 	return b
 }

@@ -209,16 +209,17 @@ func TestEndlessConflictsEndInErrConflictAndACancelledContextAtOnce(t *testing.T
 func TestTheSameRowTwiceIsOneAndAnotherIsRefused(t *testing.T) {
 	b := newBench(t)
 	tn := tenant.Tenant{ID: id.New(id.Tenant, start), Name: "n", Entitlement: tenant.Entitlement{Plan: "free", State: tenant.Active, Version: 1}, CreatedAt: start}
+	first := table.Key{ID: "key_0", Hash: "first", State: table.KeyActive, CreatedAt: start}
 	k := table.Key{ID: "key_1", Hash: "h", Name: "ci", Scopes: []string{"tasks:read"}, State: table.KeyActive, CreatedAt: start, ExpiresAt: start.Add(time.Hour)}
 	sealed := table.Sealed{Name: "XAI_API_KEY", Version: 2, Ciphertext: []byte{1, 2}, WrappedKey: []byte{3}, SetAt: start}
 	for range 2 {
-		b.must(b.CreateTenant(b.ctx, tn))
+		b.must(b.CreateTenant(b.ctx, tn, first, by("tenant.create")))
 		b.must(b.PutKey(b.ctx, tn.ID, k))
 		b.must(b.PutSecret(b.ctx, tn.ID, sealed, by("secret.put")))
 	}
 	other := tn
 	other.Name = "another"
-	if err := b.CreateTenant(b.ctx, other); !errors.Is(err, table.ErrExists) {
+	if err := b.CreateTenant(b.ctx, other, first, by("tenant.create")); !errors.Is(err, table.ErrExists) {
 		t.Errorf("another tenant of the same id: %v", err)
 	}
 	if err := b.PutKey(b.ctx, b.tenant, k); !errors.Is(err, table.ErrExists) {

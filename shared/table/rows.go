@@ -143,6 +143,22 @@ func newQueueRow(tenantID string, r task.Run) queueRow {
 	return queueRow{key: key{tenantPK(tenantID), queueSK(r.Priority, r.Task, r.Number)}, Run: r.ID, Task: r.Task, Agent: r.Agent, Priority: r.Priority}
 }
 
+// allTenants is the partition of the index that lists every tenant.
+const allTenants = "TENANTS"
+
+func newTenantRow(tn tenant.Tenant) tenantRow {
+	return tenantRow{key: key{tenantPK(tn.ID), tenantSK}, GSI1PK: allTenants, GSI1SK: tn.ID, Tenant: tn}
+}
+
+func newKeyRow(k Key) keyRow {
+	row := keyRow{key: key{keyPK(k.Hash), keySK}, GSI1PK: tenantPK(k.Tenant) + "#KEYS",
+		GSI1SK: k.CreatedAt.UTC().Format(time.RFC3339Nano) + "#" + k.ID, Key: k}
+	if !k.ExpiresAt.IsZero() {
+		row.ExpiresUnix = k.ExpiresAt.Unix()
+	}
+	return row
+}
+
 func newAuditRow(tenantID string, e audit.Event) auditRow {
 	return auditRow{key: key{tenantPK(tenantID), "AUDIT#" + ulidOf(e.ID)}, Event: e}
 }

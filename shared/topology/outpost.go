@@ -52,6 +52,13 @@ var Functions = []Function{
 	api("health", "Says that the API answers."),
 	api("docs", "Serves the API's description and a page to read it."),
 
+	api("create-tenant", "Makes a tenant with its first API key.", use(Table, Get, Put), use(PlatformSecret, Read)),
+	api("list-tenants", "Lists the tenants.", use(TableIndex("GSI1"), Query)),
+	api("get-tenant", "Reads one tenant.", use(Table, Get)),
+	api("update-tenant", "Changes a tenant's plan, limits or state.", use(Table, Get, Put, Update), use(TableIndex("GSI1"), Query), use(Queue(Wakeups), Send)),
+	api("close-tenant", "Closes a tenant for ever.", use(Table, Get, Put, Update), use(TableIndex("GSI1"), Query)),
+
+	function("operator", 5*time.Second, "Knows the operator by its key.", use(PlatformSecret, Read)),
 	function("authorizer", 5*time.Second, "Turns an API key into the caller's context.", use(Table, Get), use(PlatformSecret, Read)),
 
 	runner("authorize", "Checks a worker's ticket or run token.", use(PlatformSecret, Read)),
@@ -93,6 +100,11 @@ var Routes = []Route{
 	{"PUT", "/v1/secrets/{name}", "api/put-secret", ByAPIKey, "secrets:write"},
 	{"DELETE", "/v1/secrets/{name}", "api/delete-secret", ByAPIKey, "secrets:write"},
 	{"GET", "/v1/agents", "api/list-agents", ByAPIKey, "tasks:read"},
+	{"POST", "/v1/tenants", "api/create-tenant", ByOperator, ""},
+	{"GET", "/v1/tenants", "api/list-tenants", ByOperator, ""},
+	{"GET", "/v1/tenants/{id}", "api/get-tenant", ByOperator, ""},
+	{"PATCH", "/v1/tenants/{id}", "api/update-tenant", ByOperator, ""},
+	{"DELETE", "/v1/tenants/{id}", "api/close-tenant", ByOperator, ""},
 	{"GET", "/health", "api/health", Open, ""},
 	{"GET", "/docs", "api/docs", Open, ""},
 	{"GET", "/openapi.yaml", "api/docs", Open, ""},

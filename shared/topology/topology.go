@@ -72,10 +72,11 @@ type Authorizer string
 
 // The authorizers. Open routes have none.
 const (
-	Open      Authorizer = ""
-	ByAPIKey  Authorizer = "authorizer"       // name of the function that decides
-	ByRunner  Authorizer = "runner/authorize" // tickets and run tokens
-	CacheTime            = 60 * time.Second   // of ByAPIKey's answers, by API key
+	Open       Authorizer = ""
+	ByAPIKey   Authorizer = "authorizer"       // name of the function that decides
+	ByRunner   Authorizer = "runner/authorize" // tickets and run tokens
+	ByOperator Authorizer = "operator"         // the operator's own key
+	CacheTime             = 60 * time.Second   // of ByAPIKey's answers, by API key
 )
 
 // Route is one HTTP route.

@@ -109,9 +109,7 @@ func TestEveryFieldArrives(t *testing.T) {
 	if w.bell.rung.Load() != 1 || w.Load().Waiting != 3 {
 		t.Errorf("woke %d times, %d wait", w.bell.rung.Load(), w.Load().Waiting)
 	}
-	trail, err := w.AuditTrail(t.Context(), w.Tenant, 5)
-	w.Must(err)
-	if len(trail) != 1 || trail[0].Action != "task.create" || trail[0].RequestID != a.Header["X-Request-Id"] || trail[0].Address != "198.51.100.7" {
+	if trail := w.Audited("task.create"); len(trail) != 1 || trail[0].RequestID != a.Header["X-Request-Id"] || trail[0].Address != "198.51.100.7" {
 		t.Errorf("trail %+v", trail)
 	}
 }

@@ -91,9 +91,7 @@ func TestARefusalNamesTheFieldAndNeverTheValue(t *testing.T) {
 		}
 	}
 	route.As(w.Caller, apitest.Request{ID: "OPENAI_API_KEY", Body: `{"value":"` + value + `"}`}).Into(t, 204, nil)
-	trail, err := w.AuditTrail(t.Context(), w.Tenant, 10)
-	w.Must(err)
-	if len(trail) != 1 || trail[0].Action != "secret.put" || trail[0].Target != "OPENAI_API_KEY" || trail[0].Actor != w.Caller.KeyID || trail[0].Address == "" {
+	if trail := w.Audited("secret.put"); len(trail) != 1 || trail[0].Target != "OPENAI_API_KEY" || trail[0].Actor != w.Caller.KeyID || trail[0].Address == "" {
 		t.Errorf("the trail: %+v", trail)
 	}
 	if strings.Contains(log.String(), value) {

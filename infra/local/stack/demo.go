@@ -54,18 +54,17 @@ func (c *cloud) seed(ctx context.Context, o Options) (Demo, error) {
 			return d, err
 		}
 	}
-	sec, err := platform.Load(ctx, secretsmanager.NewFromConfig(c.cfg), secrets.ARN(platformSecret))
+	sec, err := platform.Appoint(ctx, secretsmanager.NewFromConfig(c.cfg), secrets.ARN(platformSecret), d.OperatorKey)
 	if err != nil {
 		return d, err
 	}
 	store := table.New(dynamodb.NewFromConfig(c.cfg), tableName, clock.System)
 	e := tenant.Entitlement{Plan: cmp.Or(o.Plan, "pro"), State: tenant.Active, Version: 1}
-	if err := store.CreateTenant(ctx, tenant.Tenant{ID: d.Tenant, Name: "demo", Email: "demo@example.com", Entitlement: e, CreatedAt: now}); err != nil && !errors.Is(err, table.ErrExists) {
-		return d, err
-	}
 	key := table.Key{ID: id.New(id.Key, now), Hash: sec.Hasher().Hash(d.APIKey), Name: "demo", Display: apikey.Display(d.APIKey),
-		Scopes: tenant.Scopes, Entitlement: e, State: table.KeyActive, CreatedAt: now}
-	if err := store.PutKey(ctx, d.Tenant, key); err != nil && !errors.Is(err, table.ErrExists) {
+		Scopes: tenant.Scopes, State: table.KeyActive, CreatedAt: now}
+	err = store.CreateTenant(ctx, tenant.Tenant{ID: d.Tenant, Name: "demo", Email: "demo@example.com", Entitlement: e, CreatedAt: now}, key,
+		table.By{Audit: audit.Event{ID: id.New(id.Audit, now), At: now, Action: "tenant.create", Actor: "local", Target: d.Tenant}})
+	if err != nil && !errors.Is(err, table.ErrExists) {
 		return d, err
 	}
 	vault := secret.NewVault(awskms.NewFromConfig(c.cfg), keyARN, store)

@@ -22,9 +22,10 @@ const evidence = "testdata/permissions.txt"
 
 // unseen are permissions that the scenario below does not make a function use.
 var unseen = map[string]string{
-	"api/list-artifacts s3:GetObject bucket": "whoever has the URL that it signs reads under its role",
-	"runner/uploads s3:PutObject bucket":     "whoever has the URL that it signs writes under its role",
-	"reaper dynamodb:UpdateItem table":       "it settles a run whose execution has closed, which only an outage of the table brings about; functions/reaper has the test",
+	"api/list-artifacts s3:GetObject bucket":   "whoever has the URL that it signs reads under its role",
+	"runner/uploads s3:PutObject bucket":       "whoever has the URL that it signs writes under its role",
+	"api/create-tenant dynamodb:GetItem table": "after a lost answer it looks whether the tenant there is its own; shared/table has the test",
+	"reaper dynamodb:UpdateItem table":         "it settles a run whose execution has closed, which only an outage of the table brings about; functions/reaper has the test",
 }
 
 // A function may do what the topology says and nothing else: the recorder
@@ -102,6 +103,18 @@ func useEverything(w *world) {
 			res.Body.Close()
 		}
 	}
+
+	// The operator's tenants, one of them from its beginning to its end.
+	operator := &world{t: w.t, url: w.url, key: w.Demo.OperatorKey}
+	made := operator.read(operator.must(http.StatusCreated, "POST", "/v1/tenants", map[string]any{"name": "Acme", "email": "dev@acme.example"}))
+	for _, state := range []string{"suspended", "active"} {
+		operator.must(http.StatusOK, "PATCH", "/v1/tenants/"+made.ID, map[string]any{"state": state})
+	}
+	operator.must(http.StatusOK, "GET", "/v1/tenants?limit=1", nil)
+	operator.must(http.StatusOK, "GET", "/v1/tenants/"+made.ID, nil)
+	operator.must(http.StatusOK, "DELETE", "/v1/tenants/"+made.ID, nil)
+	w.must(http.StatusForbidden, "GET", "/v1/tenants", nil)
+	operator.must(http.StatusForbidden, "GET", "/v1/tasks", nil)
 
 	// A secret that is set by many at once, and forgotten. Who is not first puts
 	// the next version.

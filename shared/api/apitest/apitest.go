@@ -94,6 +94,12 @@ func (r *Route) As(c tenant.Caller, req Request) Answer {
 	return r.Call(context, req)
 }
 
+// AsOperator calls the route with the operator's key.
+func (r *Route) AsOperator(req Request) Answer {
+	r.t.Helper()
+	return r.Call(api.OperatorContext(), req)
+}
+
 // AsWorker calls the route with the claims of a ticket or a run token.
 func (r *Route) AsWorker(c token.Claims, req Request) Answer {
 	r.t.Helper()
@@ -190,6 +196,17 @@ func (a Answer) Refused(t testing.TB, code problem.Code, field string) problem.P
 		t.Errorf("%s does not name %s", a.Body, field)
 	}
 	return p
+}
+
+// HidesFromTenants asks an operator's route with tenants' keys, that of the
+// tenant itself among them: all are refused before anything is looked at.
+func (r *Route) HidesFromTenants(w *World, id string) {
+	r.t.Helper()
+	for _, c := range []tenant.Caller{w.Caller, w.Stranger("enterprise")} {
+		for _, id := range []string{id, id[:len(id)-1] + "Z"} {
+			r.As(c, Request{ID: id}).Refused(r.t, problem.Unauthorized, "")
+		}
+	}
 }
 
 // HidesFromStrangers asks for a thing with another tenant's key, for one that

@@ -59,9 +59,8 @@ func (w *World) NewTenant(e tenant.Entitlement) (string, tenant.Caller) {
 	w.T.Helper()
 	now, ctx := w.Clock.Now(), context.Background()
 	tn := tenant.Tenant{ID: id.New(id.Tenant, now), Name: "a tenant", Entitlement: e, CreatedAt: now}
-	w.Must(w.CreateTenant(ctx, tn))
-	k := table.Key{ID: id.New(id.Key, now), Hash: "v1." + tn.ID, Scopes: tenant.Scopes, Entitlement: e, State: table.KeyActive, CreatedAt: now}
-	w.Must(w.PutKey(ctx, tn.ID, k))
+	k := table.Key{ID: id.New(id.Key, now), Hash: "v1." + tn.ID, Scopes: tenant.Scopes, State: table.KeyActive, CreatedAt: now}
+	w.Must(w.CreateTenant(ctx, tn, k, table.By{Audit: audit.Event{ID: id.New(id.Audit, now), At: now, Action: "tenant.create", Actor: "test"}}))
 	return tn.ID, tenant.Caller{Tenant: tn.ID, KeyID: k.ID, KeyHash: k.Hash, Entitlement: e}
 }
 
@@ -71,6 +70,19 @@ func (w *World) Must(err error) {
 	if err != nil {
 		w.T.Fatal(err)
 	}
+}
+
+// Audited returns the tenant's audit events of an action.
+func (w *World) Audited(action string) (found []audit.Event) {
+	w.T.Helper()
+	trail, err := w.AuditTrail(context.Background(), w.Tenant, 1000)
+	w.Must(err)
+	for _, e := range trail {
+		if e.Action == action {
+			found = append(found, e)
+		}
+	}
+	return found
 }
 
 // Submit admits a task of n runs for the world's tenant.

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"outpost/infra/local/engines/enginetest"
+	"outpost/shared/api/apitest"
+	"outpost/shared/apikey"
+	"outpost/shared/clock"
+	"outpost/shared/problem"
+	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/table"
+	"outpost/shared/tenant"
+)
+
+func TestATenantIsMadeWithItsFirstKey(t *testing.T) {
+	c := clock.NewManual(settlementtest.Start)
+	store := enginetest.Table(t, c)
+	hasher, err := apikey.NewHasher("v1", bytes.Repeat([]byte("p"), 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	route := apitest.Serve(t, "POST", "/v1/tenants", handler{store, hasher, c}.handle)
+	var got created
+	a := route.AsOperator(apitest.Request{Body: `{"name":"Acme","email":"dev@acme.example","plan":"pro","limits":{"concurrent_runs":9}}`})
+	a.Into(t, 201, &got)
+	if a.Header["Location"] != "/v1/tenants/"+got.ID || got.Plan != "pro" || got.State != "active" || got.Limits.ConcurrentRuns != 9 || *got.Limits.RunsPerDay != 100 {
+		t.Errorf("%+v %v", got, a.Header)
+	}
+	tn, err := store.Tenant(t.Context(), got.ID)
+	if err != nil || tn.Name != "Acme" || tn.Email != "dev@acme.example" || tn.Entitlement.Version != 1 {
+		t.Errorf("stored: %+v, %v", tn, err)
+	}
+	k, err := store.KeyByHash(t.Context(), hasher.Hash(got.APIKey))
+	if err != nil || k.Tenant != got.ID || k.State != table.KeyActive || k.Entitlement != tn.Entitlement || len(k.Scopes) != len(tenant.Scopes) || strings.Contains(k.Display, got.APIKey[8:30]) {
+		t.Errorf("its key: %+v, %v", k, err)
+	}
+	trail, err := store.AuditTrail(t.Context(), got.ID, 10)
+	if err != nil || len(trail) != 1 || trail[0].Action != "tenant.create" || trail[0].Actor != "operator" || trail[0].RequestID != a.Header["X-Request-Id"] {
+		t.Errorf("the trail: %+v, %v", trail, err)
+	}
+	var small created
+	route.AsOperator(apitest.Request{Body: `{"name":"B","email":"b@b.example"}`}).Into(t, 201, &small)
+	if small.Plan != "free" || small.ID == got.ID || small.APIKey == got.APIKey {
+		t.Errorf("%+v", small)
+	}
+}
+
+func TestATenantThatIsNoneIsRefusedByField(t *testing.T) {
+	c := clock.NewManual(settlementtest.Start)
+	hasher, err := apikey.NewHasher("v1", bytes.Repeat([]byte("p"), 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := enginetest.Table(t, c)
+	route := apitest.Serve(t, "POST", "/v1/tenants", handler{store, hasher, c}.handle)
+	for _, row := range []struct{ why, body, field string }{
+		{"no name", `{"email":"a@b.example"}`, "/name"}, {"an empty name", `{"name":"","email":"a@b.example"}`, "/name"},
+		{"no address", `{"name":"a","email":"somebody"}`, "/email"}, {"an unknown plan", `{"name":"a","email":"a@b.example","plan":"gold"}`, "/plan"},
+		{"no slot", `{"name":"a","email":"a@b.example","limits":{"concurrent_runs":0}}`, "/limits/concurrent_runs"},
+		{"an unknown limit", `{"name":"a","email":"a@b.example","limits":{"luck":1}}`, "/limits/luck"}, {"its own id", `{"name":"a","email":"a@b.example","id":"ten_x"}`, "/id"},
+	} {
+		a := route.AsOperator(apitest.Request{Body: row.body})
+		if a.Status != 422 || !strings.Contains(string(a.Body), row.field) {
+			t.Errorf("%s: %d %s", row.why, a.Status, a.Body)
+		}
+	}
+	if all, _, err := store.Tenants(t.Context(), "", 10); err != nil || len(all) != 0 {
+		t.Errorf("tenants were made all the same: %+v, %v", all, err)
+	}
+}
+
+func TestATenantsOwnKeyMakesNoTenant(t *testing.T) {
+	c := clock.NewManual(settlementtest.Start)
+	w := apitest.New(t, enginetest.Table(t, c), c, "enterprise")
+	route := apitest.Serve(t, "POST", "/v1/tenants", handler{w.Table, nil, c}.handle)
+	route.As(w.Caller, apitest.Request{Body: `{"name":"a","email":"a@b.example"}`}).Refused(t, problem.Unauthorized, "")
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"strconv"
+
+	"outpost/shared/api"
+	"outpost/shared/id"
+	"outpost/shared/problem"
+	"outpost/shared/tenant"
+)
+
+type store interface {
+	Tenants(ctx context.Context, after string, limit int) (tenants []tenant.Tenant, next string, err error)
+}
+
+type handler struct{ store store }
+
+const defaultLimit = 20
+
+// handle lists the tenants, oldest first. The cursor is the last one shown.
+func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
+	limit := defaultLimit
+	if s := r.Query["limit"]; s != "" {
+		var err error
+		if limit, err = strconv.Atoi(s); err != nil {
+			return api.Response{}, err
+		}
+	}
+	after := r.Query["cursor"]
+	if _, err := id.ULID(id.Tenant, after); after != "" && err != nil {
+		return api.Response{}, api.InvalidParameter(problem.Field{Field: "cursor", Message: "must be a next_cursor of this list"})
+	}
+	tenants, next, err := h.store.Tenants(ctx, after, limit)
+	if err != nil {
+		return api.Response{}, err
+	}
+	page := api.Page[api.Tenant]{Data: []api.Tenant{}}
+	for _, t := range tenants {
+		v, err := api.ViewTenant(t)
+		if err != nil {
+			return api.Response{}, err
+		}
+		page.Data = append(page.Data, v)
+	}
+	if next != "" {
+		page.NextCursor, page.HasMore = &next, true
+	}
+	return api.OK(page), nil
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"outpost/shared/api"
+	"outpost/shared/clock"
+	"outpost/shared/problem"
+	"outpost/shared/table"
+	"outpost/shared/tenant"
+)
+
+type store interface {
+	ChangeTenant(ctx context.Context, tenantID string, by table.By, rule func(tenant.Tenant) (tenant.Tenant, error)) (tenant.Tenant, error)
+}
+
+type waker interface {
+	Wake(ctx context.Context, tenant string) error
+}
+
+type handler struct {
+	store store
+	waker waker
+	clock clock.Clock
+}
+
+// handle changes what the body names. What waits under the old limits may start
+// under the new ones, so the scheduler is woken; a lost wakeup is made good by
+// the reaper.
+func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
+	var in struct {
+		Name, Email, Plan *string
+		Limits            *tenant.Overrides
+		State             *tenant.State
+	}
+	if err := r.Decode(&in); err != nil {
+		return api.Response{}, err
+	}
+	change := tenant.Change{Name: in.Name, Email: in.Email, Plan: in.Plan, Limits: in.Limits, State: in.State}
+	changed, err := h.store.ChangeTenant(ctx, r.Path, r.By(h.clock.Now(), "tenant.update", r.Path), func(t tenant.Tenant) (tenant.Tenant, error) { return t.Apply(change) })
+	if errors.Is(err, tenant.ErrClosed) {
+		return api.Response{}, problem.New(problem.TenantClosed, "A closed tenant stays closed.").Because(err)
+	}
+	if err != nil {
+		return api.Response{}, err
+	}
+	if err := h.waker.Wake(ctx, changed.ID); err != nil {
+		slog.ErrorContext(ctx, "wake the scheduler", "tenant", changed.ID, "error", err)
+	}
+	view, err := api.ViewTenant(changed)
+	if err != nil {
+		return api.Response{}, err
+	}
+	return api.OK(view), nil
+}

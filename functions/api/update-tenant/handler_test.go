@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"outpost/infra/local/engines/enginetest"
+	"outpost/shared/api"
+	"outpost/shared/api/apitest"
+	"outpost/shared/clock"
+	"outpost/shared/problem"
+	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/tenant"
+)
+
+// bell counts wakeups, and can be broken.
+type bell struct {
+	mu   sync.Mutex
+	rung []string
+	err  error
+}
+
+func (b *bell) Wake(_ context.Context, tenant string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rung = append(b.rung, tenant)
+	return b.err
+}
+
+func newWorld(t *testing.T) (*apitest.World, *apitest.Route, *bell) {
+	c := clock.NewManual(settlementtest.Start)
+	w := apitest.New(t, enginetest.Table(t, c), c, "pro")
+	b := &bell{}
+	return w, apitest.Serve(t, "PATCH", "/v1/tenants/{id}", handler{w.Table, b, c}.handle), b
+}
+
+func TestAChangeReachesTheTenantsKeys(t *testing.T) {
+	w, route, bell := newWorld(t)
+	var got api.Tenant
+	a := route.AsOperator(apitest.Request{ID: w.Tenant, Body: `{"plan":"enterprise","limits":{"concurrent_runs":40},"state":"suspended","name":"New","email":"n@n.example"}`})
+	a.Into(t, 200, &got)
+	if got.Plan != "enterprise" || got.Limits.ConcurrentRuns != 40 || got.State != "suspended" || got.Name != "New" || got.Email != "n@n.example" {
+		t.Errorf("%+v", got)
+	}
+	tn, err := w.Table.Tenant(t.Context(), w.Tenant)
+	w.Must(err)
+	k, err := w.KeyByHash(t.Context(), w.Caller.KeyHash)
+	w.Must(err)
+	if tn.Entitlement.Version != 2 || k.Entitlement != tn.Entitlement {
+		t.Errorf("the tenant has %+v, its key %+v", tn.Entitlement, k.Entitlement)
+	}
+	if !slices.Equal(bell.rung, []string{w.Tenant}) {
+		t.Errorf("woken: %v", bell.rung)
+	}
+	bell.err = errors.New("the queue is down")
+	route.AsOperator(apitest.Request{ID: w.Tenant, Body: `{"state":"active"}`}).Into(t, 200, &got)
+	if got.State != "active" || got.Plan != "enterprise" || got.Name != "New" {
+		t.Errorf("what was not named has changed: %+v", got)
+	}
+	if trail := w.Audited("tenant.update"); len(trail) != 2 || trail[0].Actor != "operator" {
+		t.Errorf("the trail: %+v", trail)
+	}
+}
+
+func TestASuspendedTenantStartsNothing(t *testing.T) {
+	w, route, _ := newWorld(t)
+	route.AsOperator(apitest.Request{ID: w.Tenant, Body: `{"state":"suspended"}`}).Into(t, 200, nil)
+	s, err := w.Standing(t.Context(), w.Tenant)
+	w.Must(err)
+	if s.Entitlement.State != tenant.Suspended {
+		t.Errorf("the scheduler sees it %s", s.Entitlement.State)
+	}
+}
+
+// Whoever changes a tenant at once with others, each change counts once.
+func TestChangesAtOnceAllCount(t *testing.T) {
+	w, route, _ := newWorld(t)
+	var wait sync.WaitGroup
+	accepted := make(chan struct{}, 20)
+	for i := range 20 {
+		wait.Go(func() {
+			if a := route.AsOperator(apitest.Request{ID: w.Tenant, Body: fmt.Sprintf(`{"limits":{"concurrent_runs":%d}}`, i+1)}); a.Status == 200 {
+				accepted <- struct{}{}
+			} else if a.Status != 503 {
+				t.Errorf("answered %d %s", a.Status, a.Body)
+			}
+		})
+	}
+	wait.Wait()
+	tn, err := w.Table.Tenant(t.Context(), w.Tenant)
+	w.Must(err)
+	if n := int64(len(accepted)); n == 0 || tn.Entitlement.Version != 1+n {
+		t.Errorf("%d changes were accepted, the version is %d", n, tn.Entitlement.Version)
+	}
+}
+
+func TestAClosedTenantStaysClosed(t *testing.T) {
+	w, route, _ := newWorld(t)
+	closed, c := w.NewTenant(tenant.Entitlement{Plan: "free", State: tenant.Closed, Version: 3})
+	route.AsOperator(apitest.Request{ID: closed, Body: `{"state":"active"}`}).Refused(t, problem.TenantClosed, "")
+	if k, err := w.KeyByHash(t.Context(), c.KeyHash); err != nil || k.Entitlement.State != tenant.Closed {
+		t.Errorf("its key: %+v, %v", k, err)
+	}
+}
+
+func TestAChangeThatIsNoneIsRefused(t *testing.T) {
+	w, route, _ := newWorld(t)
+	for _, body := range []string{`{}`, `{"state":"closed"}`, `{"plan":null}`, `{"limits":{"weight":0}}`, `{"version":9}`} {
+		if a := route.AsOperator(apitest.Request{ID: w.Tenant, Body: body}); a.Status != 422 {
+			t.Errorf("%s: %d %s", body, a.Status, a.Body)
+		}
+	}
+	route.AsOperator(apitest.Request{ID: "ten_01KAR5G5M0000000000000000Z", Body: `{"state":"active"}`}).Refused(t, problem.NotFound, "")
+	route.HidesFromTenants(w, w.Tenant)
+}

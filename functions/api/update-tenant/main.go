@@ -1,0 +1,27 @@
+// Update-tenant changes a tenant's plan, limits or state.
+package main
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"outpost/shared/api"
+	"outpost/shared/boot"
+	"outpost/shared/clock"
+	"outpost/shared/config"
+	"outpost/shared/table"
+	"outpost/shared/topology"
+	"outpost/shared/wakeup"
+)
+
+func main() {
+	boot.Main(func(_ context.Context, env *config.Reader, cfg aws.Config) (any, error) {
+		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
+		waker := wakeup.NewSender(sqs.NewFromConfig(cfg), env.String(topology.EnvQueue(topology.Wakeups)))
+		h := handler{store, waker, clock.System}
+		return api.Serve(api.Route{Method: "PATCH", Path: "/v1/tenants/{id}", Handler: h.handle})
+	})
+}

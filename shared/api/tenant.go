@@ -1,0 +1,39 @@
+package api
+
+import (
+	"outpost/shared/plan"
+	"outpost/shared/tenant"
+)
+
+// Tenant is a tenant as the operator sees it.
+type Tenant struct {
+	ID        string           `json:"id"`
+	Name      string           `json:"name"`
+	Email     string           `json:"email"`
+	Plan      string           `json:"plan"`
+	State     string           `json:"state"`
+	Overrides tenant.Overrides `json:"overrides"`
+	Limits    Limits           `json:"limits"` // the plan's, with the overrides applied
+	CreatedAt string           `json:"created_at"`
+}
+
+// Limits are what a tenant may do. A null means without limit.
+type Limits struct {
+	RunsPerDay     *int `json:"runs_per_day"`
+	ConcurrentRuns int  `json:"concurrent_runs"`
+	Weight         int  `json:"weight"`
+}
+
+// ViewTenant shows a tenant.
+func ViewTenant(t tenant.Tenant) (Tenant, error) {
+	limits, err := t.Entitlement.Limits()
+	if err != nil {
+		return Tenant{}, err
+	}
+	v := Tenant{ID: t.ID, Name: t.Name, Email: t.Email, Plan: t.Entitlement.Plan, State: string(t.Entitlement.State),
+		Overrides: t.Entitlement.Overrides, CreatedAt: stamp(t.CreatedAt), Limits: Limits{ConcurrentRuns: limits.ConcurrentRuns, Weight: limits.Weight}}
+	if limits.RunsPerDay != plan.Unlimited {
+		v.Limits.RunsPerDay = &limits.RunsPerDay
+	}
+	return v, nil
+}

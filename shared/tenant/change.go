@@ -1,0 +1,54 @@
+package tenant
+
+import (
+	"errors"
+	"fmt"
+
+	"outpost/shared/plan"
+)
+
+// Change is what an operator wants otherwise; nil leaves a thing as it is.
+type Change struct {
+	Name, Email *string
+	Plan        *string
+	Limits      *Overrides // replace all overrides
+	State       *State     // active or suspended; Closed only by Close
+}
+
+// ErrClosed means that a tenant was closed, which is for ever.
+var ErrClosed = errors.New("the tenant is closed")
+
+// Apply returns the tenant after a change. Its version grows, so that no copy of
+// the old limits is obeyed.
+func (t Tenant) Apply(c Change) (Tenant, error) {
+	if t.Entitlement.State == Closed {
+		return t, ErrClosed
+	}
+	if c.Name != nil {
+		t.Name = *c.Name
+	}
+	if c.Email != nil {
+		t.Email = *c.Email
+	}
+	if c.Plan != nil {
+		t.Entitlement.Plan = *c.Plan
+	}
+	if c.Limits != nil {
+		t.Entitlement.Overrides = *c.Limits
+	}
+	if c.State != nil {
+		t.Entitlement.State = *c.State
+	}
+	if _, ok := plan.Lookup(t.Entitlement.Plan); !ok {
+		return t, fmt.Errorf("unknown plan %q", t.Entitlement.Plan)
+	}
+	t.Entitlement.Version++
+	return t, nil
+}
+
+// Close returns the tenant closed, for ever.
+func (t Tenant) Close() Tenant {
+	t.Entitlement.State = Closed
+	t.Entitlement.Version++
+	return t
+}
