@@ -34,9 +34,16 @@ func newAPI(stack awscdk.Stack, d *deployment) *apiStack {
 		}
 		return functions[name]
 	}
-	authorizers := map[topology.Authorizer]awsapigatewayv2.IHttpRouteAuthorizer{
-		topology.ByAPIKey: s.authorizer(d, "ByAPIKey", function(string(topology.ByAPIKey)), topology.CacheTime.Seconds()),
-		topology.ByRunner: s.authorizer(d, "ByRunner", function(string(topology.ByRunner)), 0),
+	authorizers := map[topology.Authorizer]awsapigatewayv2.IHttpRouteAuthorizer{}
+	for _, r := range topology.Routes {
+		if r.Authorizer == topology.Open || authorizers[r.Authorizer] != nil {
+			continue
+		}
+		cache := 0.0
+		if r.Authorizer == topology.ByAPIKey {
+			cache = topology.CacheTime.Seconds()
+		}
+		authorizers[r.Authorizer] = s.authorizer(d, function(string(r.Authorizer)), strings.ReplaceAll(string(r.Authorizer), "/", "-"), cache)
 	}
 	stage := s.stage(stack, d)
 	for _, r := range topology.Routes {
@@ -54,9 +61,9 @@ func newAPI(stack awscdk.Stack, d *deployment) *apiStack {
 
 // authorizer decides with a function, whose answers are kept for so many
 // seconds by the Authorization header.
-func (s *apiStack) authorizer(d *deployment, id string, f awslambda.Function, cacheSeconds float64) awsapigatewayv2.IHttpRouteAuthorizer {
-	return awsapigatewayv2authorizers.NewHttpLambdaAuthorizer(jsii.String(id), f, &awsapigatewayv2authorizers.HttpLambdaAuthorizerProps{
-		AuthorizerName:  jsii.String(d.prefix() + "-" + strings.ToLower(id)),
+func (s *apiStack) authorizer(d *deployment, f awslambda.Function, name string, cacheSeconds float64) awsapigatewayv2.IHttpRouteAuthorizer {
+	return awsapigatewayv2authorizers.NewHttpLambdaAuthorizer(jsii.String(name), f, &awsapigatewayv2authorizers.HttpLambdaAuthorizerProps{
+		AuthorizerName:  jsii.String(d.prefix() + "-" + name),
 		ResponseTypes:   &[]awsapigatewayv2authorizers.HttpLambdaResponseType{awsapigatewayv2authorizers.HttpLambdaResponseType_SIMPLE},
 		IdentitySource:  jsii.Strings("$request.header.Authorization"),
 		ResultsCacheTtl: awscdk.Duration_Seconds(jsii.Number(cacheSeconds)),
