@@ -21,7 +21,7 @@ TESTSUM := $(TOOLS)/gotestsum --format pkgname-and-test-fails --jsonfile
 CDK_CLI := build/.cdk/node_modules/.bin/cdk
 CDK := JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 $(CDK_CLI) -c env=$(ENV)
 
-.PHONY: preflight smoke synth diff bootstrap deploy images destroy named build-aws
+.PHONY: operator preflight smoke synth diff bootstrap deploy images destroy named build-aws
 .PHONY: help demo run test e2e race bench check generate cost fmt build tools require clean
 
 help: ## Show this list
@@ -104,6 +104,9 @@ destroy: named build-aws $(CDK_CLI) ## Delete ENV's stacks; the data stack goes 
 
 preflight: named ## Ask your AWS account whether its quotas are enough for ENV, and say what to ask for
 	@go run ./infra/aws/preflight -env $(ENV)
+
+operator: named ## Make a new operator's key for ENV and print it, this once
+	@go run ./infra/aws/appoint -env $(ENV)
 
 smoke: ## Run one whole task against the Outpost at URL, as the tenant of OUTPOST_API_KEY (ARGS="-repo … -agent …")
 	@go run ./infra/smoke $(if $(URL),-url $(URL)) $(ARGS)
