@@ -36,6 +36,7 @@ type grammar struct {
 	Diff    diffCommand    `cmd:"" help:"Write a run's patch, or the best one of a task, to stdout."`
 	Cancel  cancelCommand  `cmd:"" help:"Cancel a task or a run."`
 	Agents  agentsCommand  `cmd:"" help:"List the agents of your plan."`
+	Secrets secretsCommand `cmd:"" help:"Your providers' keys and your git token."`
 	Version versionCommand `cmd:"" help:"Show the client's version."`
 }
 

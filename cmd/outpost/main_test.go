@@ -341,3 +341,33 @@ func TestHelpAndVersionNeedNoSettings(t *testing.T) {
 		}
 	}
 }
+
+func TestSecretsAreSetFromStdinAlone(t *testing.T) {
+	api := apitest.Start(t, apitest.Script{})
+	const value = "a-private-value"
+	set := command(t, api, "secrets", "set", "GIT_TOKEN", "--host", "git.example.com")
+	set.Stdin = strings.NewReader(value + "\n")
+	if got := finish(t, set); got.code != 0 || got.stdout != "GIT_TOKEN is set\n" || strings.Contains(got.stdout+got.stderr, value) {
+		t.Errorf("%+v", got)
+	}
+	if r := api.Requests(); r[0].Body["value"] != value || r[0].Body["host"] != "git.example.com" {
+		t.Errorf("asked: %+v", r[0].Body)
+	}
+	for _, args := range [][]string{{"secrets"}, {"secrets", "list"}, {"secrets", "list", "--json"}} {
+		if got := finish(t, command(t, api, args...)); got.code != 0 || !strings.Contains(got.stdout, "GIT_TOKEN") || !strings.Contains(got.stdout, "…last") {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	if got := finish(t, command(t, api, "secrets", "rm", "GIT_TOKEN")); got.code != 0 || got.stdout != "GIT_TOKEN is forgotten\n" {
+		t.Errorf("%+v", got)
+	}
+	if got := finish(t, command(t, api, "secrets", "rm", "GIT_TOKEN")); got.code != 3 {
+		t.Errorf("twice: %+v", got)
+	}
+	if got := finish(t, command(t, api, "secrets", "set", "GIT_TOKEN")); got.code != 2 || !strings.Contains(got.stderr, "empty") {
+		t.Errorf("nothing on stdin: %+v", got)
+	}
+	if got := finish(t, command(t, api, "secrets", "set", "GIT_TOKEN", value)); got.code != 2 {
+		t.Errorf("a value on the command line: %+v", got)
+	}
+}

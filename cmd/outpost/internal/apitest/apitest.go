@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -68,6 +70,7 @@ type API struct {
 	tasks    []map[string]any // newest last
 	looks    map[string]int
 	byKey    map[string]map[string]any
+	set      map[string]string // secrets: value and host
 }
 
 // Start serves an API until the test ends.
@@ -77,7 +80,7 @@ func Start(t testing.TB, script Script) *API {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &API{t: t, Key: key, Script: script, looks: map[string]int{}, byKey: map[string]map[string]any{}}
+	a := &API{t: t, Key: key, Script: script, looks: map[string]int{}, byKey: map[string]map[string]any{}, set: map[string]string{}}
 	mux := http.NewServeMux()
 	for route, h := range map[string]func(*http.Request, map[string]any) (int, any){
 		"POST /v1/tasks":             a.create,
@@ -90,6 +93,9 @@ func Start(t testing.TB, script Script) *API {
 		"GET /v1/runs/{id}/patch":    a.patch,
 		"POST /v1/runs/{id}/cancel":  a.cancelRun,
 		"GET /v1/agents":             a.agents,
+		"GET /v1/secrets":            a.secrets,
+		"PUT /v1/secrets/{name}":     a.putSecret,
+		"DELETE /v1/secrets/{name}":  a.deleteSecret,
 	} {
 		mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, route, h) })
 	}
@@ -136,6 +142,10 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, route string, h func
 	status, answer := http.StatusForbidden, any(map[string]any{"message": "Forbidden"})
 	if r.Header.Get("Authorization") == "Bearer "+a.Key {
 		status, answer = h(r, body)
+	}
+	if status == http.StatusNoContent {
+		w.WriteHeader(status)
+		return
 	}
 	if patch, ok := answer.([]byte); ok {
 		w.Header().Set("Content-Type", "text/x-diff")
@@ -440,6 +450,27 @@ func (a *API) cancelRun(r *http.Request, _ map[string]any) (int, any) {
 	}
 	run["cancel_requested_at"] = at
 	return 202, run
+}
+
+func (a *API) secrets(*http.Request, map[string]any) (int, any) {
+	data := []any{}
+	for _, name := range slices.Sorted(maps.Keys(a.set)) {
+		data = append(data, map[string]any{"name": name, "display": "…last", "host": nil, "set_at": "2026-11-23T12:00:00Z", "agents": []any{"claude"}})
+	}
+	return 200, map[string]any{"next_cursor": nil, "has_more": false, "data": data}
+}
+
+func (a *API) putSecret(r *http.Request, body map[string]any) (int, any) {
+	a.set[r.PathValue("name")] = fmt.Sprint(body["value"], " ", body["host"])
+	return 204, nil
+}
+
+func (a *API) deleteSecret(r *http.Request, _ map[string]any) (int, any) {
+	if _, ok := a.set[r.PathValue("name")]; !ok {
+		return notFound()
+	}
+	delete(a.set, r.PathValue("name"))
+	return 204, nil
 }
 
 func (a *API) agents(*http.Request, map[string]any) (int, any) {

@@ -45,7 +45,7 @@ func fields(v any) []string {
 }
 
 func TestEveryFieldThatIsReadIsInTheContract(t *testing.T) {
-	for name, v := range map[string]any{"Task": Task{}, "Run": Run{}, "Problem": Error{}, "TaskEvent": Event{}, "TaskEventPage": Events{}, "RunEventPage": Events{}} {
+	for name, v := range map[string]any{"Task": Task{}, "Run": Run{}, "Problem": Error{}, "TaskEvent": Event{}, "TaskEventPage": Events{}, "RunEventPage": Events{}, "Secret": Secret{}, "NewSecret": NewSecret{}} {
 		known := properties(t, name)
 		for _, f := range fields(v) {
 			if !slices.Contains(known, f) {
