@@ -84,7 +84,7 @@ build-aws: ## Build what the CDK app deploys into build/aws: a folder a function
 	@cd build/aws/worker && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16 > ../worker.tag
 
 synth: named build-aws $(CDK_CLI) ## Make the CloudFormation templates of ENV (dev, staging or prod) into cdk.out; needs no account
-	@$(CDK) synth --quiet --all
+	@$(CDK) synth --quiet
 
 diff: named build-aws $(CDK_CLI) ## Show what a deployment of ENV would change
 	@$(CDK) diff --all
