@@ -103,7 +103,7 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			return notFound(err)
 		},
 		"RequestCancel": func() bool {
-			_, err := b.RequestCancel(ctx, who, r.ID, audit.Event{ID: id.New(id.Audit, start)})
+			_, err := b.RequestCancel(ctx, who, r.ID, table.By{Audit: audit.Event{ID: id.New(id.Audit, start)}})
 			return notFound(err)
 		},
 		"RevokeKey": func() bool { return notFound(b.RevokeKey(ctx, who, a.caller.KeyHash)) },

@@ -141,7 +141,7 @@ func TestTheLifeOfARun(t *testing.T) {
 		t.Fatalf("task after one run: %+v", got)
 	}
 	r2 := b.running("n3")
-	_, err = b.RequestCancel(b.ctx, b.tenant, r2.ID, audit.Event{ID: id.New(id.Audit, start), Action: "run.cancel"})
+	_, err = b.RequestCancel(b.ctx, b.tenant, r2.ID, table.By{Audit: audit.Event{ID: id.New(id.Audit, start), Action: "run.cancel"}})
 	b.must(err)
 	r2, err = b.EndAttempt(b.ctx, b.tenant, r2.ID, 1, task.AttemptEnd{Cause: task.ContainerStopped, ExitCode: 1, At: start})
 	b.must(err)

@@ -92,7 +92,7 @@ func TestAWholeLifeWithEveryFirstAnswerLostHappensOnce(t *testing.T) {
 	r, err = b.StoreResult(b.ctx, b.tenant, r.ID, 1, "nonce", success())
 	b.must(err)
 	b.settle(r)
-	second, err := b.RequestCancel(b.ctx, b.tenant, tk.Runs[1].ID, audit.Event{ID: id.New(id.Audit, start), Action: "run.cancel"})
+	second, err := b.RequestCancel(b.ctx, b.tenant, tk.Runs[1].ID, table.By{Audit: audit.Event{ID: id.New(id.Audit, start), Action: "run.cancel"}})
 	b.must(err)
 	_, err = b.Settle(b.ctx, b.tenant, table.Settlement{Run: second, Decision: task.Decision{Next: task.NextDone, End: task.Cancelled}, Now: start})
 	b.must(err)

@@ -222,7 +222,7 @@ func (w *world) lose() {
 
 func (w *world) cancel() {
 	r := w.pick()
-	_, err := w.RequestCancel(w.ctx, w.tenant, r.ID, audit.Event{ID: id.New(id.Audit, start), Action: "run.cancel"})
+	_, err := w.RequestCancel(w.ctx, w.tenant, r.ID, table.By{Audit: audit.Event{ID: id.New(id.Audit, start), Action: "run.cancel"}})
 	w.expect("cancel", r, err, nil)
 	if !r.State.Terminal() && r.CancelRequestedAt.IsZero() {
 		r.CancelRequestedAt = w.clock.Now()

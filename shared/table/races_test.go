@@ -369,7 +369,7 @@ func (b *bench) endSome(random *rand.Rand) {
 		return
 	}
 	if random.IntN(3) == 0 {
-		_, _ = b.RequestCancel(b.ctx, b.tenant, runID, audit.Event{ID: id.New(id.Audit, start), Action: "run.cancel"})
+		_, _ = b.RequestCancel(b.ctx, b.tenant, runID, table.By{Audit: audit.Event{ID: id.New(id.Audit, start), Action: "run.cancel"}})
 	}
 	nonce := fmt.Sprint(random.Uint64())
 	if r, err = b.BeginAttempt(b.ctx, b.tenant, runID, r.Starts, "token", true, start.Add(-time.Second)); err == nil {

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"outpost/shared/audit"
+	"github.com/guregu/dynamo/v2"
+
 	"outpost/shared/id"
 	"outpost/shared/ledger"
 	"outpost/shared/task"
@@ -141,8 +142,9 @@ func (t *Table) tryAgain(ctx context.Context, tenantID string, row runRow, s Set
 }
 
 // RequestCancel notes, once, that somebody wants the run to end, together with
-// the audit event. A run that has ended is returned as it is.
-func (t *Table) RequestCancel(ctx context.Context, tenantID, runID string, e audit.Event) (run task.Run, err error) {
+// the audit event. A run that has ended is returned as it is. It returns
+// ErrKeyRevoked.
+func (t *Table) RequestCancel(ctx context.Context, tenantID, runID string, by By) (run task.Run, err error) {
 	err = t.again(ctx, func() error {
 		row, err := t.runRow(ctx, tenantID, runID)
 		if err != nil {
@@ -157,10 +159,9 @@ func (t *Table) RequestCancel(ctx context.Context, tenantID, runID string, e aud
 		if err != nil {
 			return err
 		}
-		tx := t.db.WriteTx().Idempotent(true)
-		tx.Put(t.items.Put(cancelled).If("'Version' = ?", row.Version))
-		tx.Put(t.items.Put(newAuditRow(tenantID, e)))
-		return settled(transacted(tx.Run(ctx)))
+		return settled(t.commit(ctx, tenantID, by, func(tx *dynamo.WriteTx) {
+			tx.Put(t.items.Put(cancelled).If("'Version' = ?", row.Version))
+		}))
 	})
 	return run, err
 }

@@ -4,16 +4,15 @@ import (
 	"context"
 
 	"outpost/shared/api"
-	"outpost/shared/audit"
 	"outpost/shared/clock"
-	"outpost/shared/id"
 	"outpost/shared/settlement"
+	"outpost/shared/table"
 	"outpost/shared/task"
 )
 
 type store interface {
 	settlement.Store
-	RequestCancel(ctx context.Context, tenantID, runID string, e audit.Event) (task.Run, error)
+	RequestCancel(ctx context.Context, tenantID, runID string, by table.By) (task.Run, error)
 	Task(ctx context.Context, tenantID, taskID string) (task.Task, error)
 }
 
@@ -25,9 +24,7 @@ type handler struct {
 // handle notes the request; a queued run ends at once, one that has started
 // learns it from its next claim or heartbeat.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
-	now := h.clock.Now()
-	run, err := h.store.RequestCancel(ctx, r.Caller.Tenant, r.Path, audit.Event{ID: id.New(id.Audit, now), At: now,
-		Action: "run.cancel", Actor: r.Caller.KeyID, Target: r.Path, RequestID: r.ID, Address: r.Address})
+	run, err := h.store.RequestCancel(ctx, r.Caller.Tenant, r.Path, r.By(h.clock.Now(), "run.cancel", r.Path))
 	if err != nil {
 		return api.Response{}, err
 	}

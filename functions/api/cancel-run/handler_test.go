@@ -7,6 +7,7 @@ import (
 	"outpost/shared/api"
 	"outpost/shared/api/apitest"
 	"outpost/shared/clock"
+	"outpost/shared/problem"
 	"outpost/shared/settlement"
 	"outpost/shared/settlement/settlementtest"
 	"outpost/shared/task"
@@ -78,6 +79,16 @@ func TestACancelIsAudited(t *testing.T) {
 		}
 	}
 	t.Errorf("the trail is %+v", trail)
+}
+
+func TestARevokedKeyCancelsNothing(t *testing.T) {
+	w, route := newWorld(t)
+	run := w.SubmitAs(w.Caller, 1).Runs[0].ID
+	w.Must(w.RevokeKey(t.Context(), w.Tenant, w.Caller.KeyHash))
+	route.As(w.Caller, apitest.Request{ID: run}).Refused(t, problem.Unauthorized, "")
+	if r := w.Read(run); !r.CancelRequestedAt.IsZero() || r.State != task.Queued {
+		t.Errorf("the run is %s, asked to end at %s", r.State, r.CancelRequestedAt)
+	}
 }
 
 func TestStrangersFindNothingAndCancelNothing(t *testing.T) {

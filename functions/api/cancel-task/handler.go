@@ -4,16 +4,15 @@ import (
 	"context"
 
 	"outpost/shared/api"
-	"outpost/shared/audit"
 	"outpost/shared/clock"
-	"outpost/shared/id"
 	"outpost/shared/settlement"
+	"outpost/shared/table"
 	"outpost/shared/task"
 )
 
 type store interface {
 	settlement.Store
-	RequestCancel(ctx context.Context, tenantID, runID string, e audit.Event) (task.Run, error)
+	RequestCancel(ctx context.Context, tenantID, runID string, by table.By) (task.Run, error)
 	Task(ctx context.Context, tenantID, taskID string) (task.Task, error)
 	Prompt(ctx context.Context, tenantID, taskID string) (string, error)
 }
@@ -52,9 +51,9 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 }
 
 func (h handler) cancel(ctx context.Context, r *api.Request, runID string) error {
-	now := h.clock.Now()
-	run, err := h.store.RequestCancel(ctx, r.Caller.Tenant, runID, audit.Event{ID: id.New(id.Audit, now), At: now,
-		Action: "run.cancel", Actor: r.Caller.KeyID, Target: runID, RequestID: r.ID, Address: r.Address, Detail: "with its task"})
+	by := r.By(h.clock.Now(), "run.cancel", runID)
+	by.Audit.Detail = "with its task"
+	run, err := h.store.RequestCancel(ctx, r.Caller.Tenant, runID, by)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"outpost/shared/problem"
 	"outpost/shared/settlement"
 	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/table"
 	"outpost/shared/task"
 )
 
@@ -48,7 +49,7 @@ func (w world) read(query string) (page api.EventPage[task.Event]) {
 // cancel ends the waiting run.
 func (w world) cancel() {
 	w.T.Helper()
-	run, err := w.RequestCancel(w.T.Context(), w.Tenant, w.run.ID, audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now()})
+	run, err := w.RequestCancel(w.T.Context(), w.Tenant, w.run.ID, table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now()}})
 	w.Must(err)
 	_, err = settlement.Settler{Store: w.Table, Clock: w.Clock}.Queued(w.T.Context(), w.Tenant, run)
 	w.Must(err)

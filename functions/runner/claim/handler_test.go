@@ -163,7 +163,7 @@ func TestALostAnswerIsGivenAgainAndAnotherWorkerIsRefused(t *testing.T) {
 func TestWhatEndsAWorkerQuietly(t *testing.T) {
 	w := newWorld(t)
 	cancelled := w.launched(task.Spec{Repo: "https://h/a/b"}, "claude")
-	_, err := w.RequestCancel(t.Context(), w.Tenant, cancelled.ID, audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now()})
+	_, err := w.RequestCancel(t.Context(), w.Tenant, cancelled.ID, table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now()}})
 	w.Must(err)
 	w.claim(cancelled, nonce).Refused(t, problem.RunCancelled, "")
 

@@ -17,6 +17,7 @@ import (
 	"outpost/shared/problem"
 	"outpost/shared/runner"
 	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/table"
 	"outpost/shared/task"
 	"outpost/shared/token"
 )
@@ -103,7 +104,7 @@ func TestAResultStaysWhenTheTokenCannotBeAnswered(t *testing.T) {
 
 func TestAResultCountsEvenIfACancelCameFirst(t *testing.T) {
 	w := newWorld(t)
-	_, err := w.RequestCancel(t.Context(), w.Tenant, w.mine.Run, audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now()})
+	_, err := w.RequestCancel(t.Context(), w.Tenant, w.mine.Run, table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now()}})
 	w.Must(err)
 	w.finish(w.mine, success()).Into(t, 200, nil)
 }

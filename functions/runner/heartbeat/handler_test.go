@@ -13,6 +13,7 @@ import (
 	"outpost/shared/problem"
 	"outpost/shared/runner"
 	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/table"
 	"outpost/shared/task"
 	"outpost/shared/token"
 )
@@ -39,7 +40,7 @@ func TestAHeartbeatKeepsTheLeaseAndTellsOfACancel(t *testing.T) {
 	if until := w.Read(r.ID).LeaseUntil; !until.Equal(c.Now().Add(task.DefaultTiming.HeartbeatLease)) {
 		t.Errorf("the lease ends at %s", until)
 	}
-	_, err := w.RequestCancel(t.Context(), w.Tenant, r.ID, audit.Event{ID: id.New(id.Audit, c.Now()), At: c.Now()})
+	_, err := w.RequestCancel(t.Context(), w.Tenant, r.ID, table.By{Audit: audit.Event{ID: id.New(id.Audit, c.Now()), At: c.Now()}})
 	w.Must(err)
 	if !beat().Cancel {
 		t.Error("the worker is not told to stop")

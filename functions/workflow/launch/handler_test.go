@@ -101,7 +101,7 @@ func TestNothingIsLaunchedForARunThatIsOver(t *testing.T) {
 	for why, prepare := range map[string]func(*launcherWorld) task.Run{
 		"a cancel was requested": func(w *launcherWorld) task.Run {
 			r := w.StartNext()
-			_, err := w.RequestCancel(ctx, w.Tenant, r.ID, audit.Event{ID: id.New(id.Audit, w.Clock.Now())})
+			_, err := w.RequestCancel(ctx, w.Tenant, r.ID, table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now())}})
 			w.Must(err)
 			return r
 		},
