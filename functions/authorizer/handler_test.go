@@ -14,6 +14,7 @@ import (
 	"outpost/infra/local/engines/enginetest"
 	"outpost/shared/api"
 	"outpost/shared/apikey"
+	"outpost/shared/audit"
 	"outpost/shared/clock"
 	"outpost/shared/id"
 	"outpost/shared/settlement/settlementtest"
@@ -53,7 +54,9 @@ func (w world) key(change func(*table.Key)) (secret string, k table.Key) {
 	if change != nil {
 		change(&k)
 	}
-	if err := w.store.PutKey(context.Background(), k.Tenant, k); err != nil {
+	err = w.store.CreateTenant(context.Background(), tenant.Tenant{ID: k.Tenant, Entitlement: k.Entitlement, CreatedAt: now}, k,
+		table.By{Audit: audit.Event{ID: id.New(id.Audit, now), At: now}})
+	if err != nil {
 		w.t.Fatal(err)
 	}
 	return secret, k

@@ -65,8 +65,7 @@ func (t *Table) admission(tenantID string, a Admission) writeTx {
 	n := len(a.Task.Runs)
 	tx := t.db.WriteTx().Idempotent(true)
 	tx.Check(t.goodKey(tenantID, a.Caller.KeyHash))
-	tx.Check(t.items.Check("PK", pk).Range("SK", tenantSK).
-		If("'Tenant'.'Entitlement'.'State' = ? AND 'Tenant'.'Entitlement'.'Version' = ?", tenant.Active, a.Caller.Entitlement.Version))
+	tx.Check(t.unchangedTenant(tenantID, a.Caller.Entitlement.Version))
 	meter := t.items.Update("PK", pk).Range("SK", meterSK(a.Task.CreatedAt)).
 		Add("Used", n).Set("TTL", now.Add(meterLife).Unix())
 	switch {

@@ -18,7 +18,7 @@ type By struct {
 
 // commit carries out writes in one transaction with the check of the key and
 // the audit event. It returns ErrKeyRevoked, *conditionFailed when a condition of
-// the writes does not hold, or errRaced.
+// the writes does not hold, in their order, or errRaced.
 func (t *Table) commit(ctx context.Context, tenantID string, by By, writes func(*dynamo.WriteTx)) error {
 	tx := t.db.WriteTx().Idempotent(true)
 	if by.KeyHash != "" {
@@ -28,10 +28,18 @@ func (t *Table) commit(ctx context.Context, tenantID string, by By, writes func(
 	writes(tx)
 	err := transacted(tx.Run(ctx))
 	var c *conditionFailed
-	if by.KeyHash != "" && errors.As(err, &c) && c.failed[0] {
-		return ErrKeyRevoked
+	if !errors.As(err, &c) {
+		return err
 	}
-	return err
+	own := 1 // what stands before the caller's writes
+	if by.KeyHash != "" {
+		if c.failed[0] {
+			return ErrKeyRevoked
+		}
+		own++
+	}
+	c.failed = c.failed[own:]
+	return c
 }
 
 // goodKey is the condition that a key is the tenant's, not revoked and not

@@ -106,9 +106,21 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			_, err := b.RequestCancel(ctx, who, r.ID, table.By{Audit: audit.Event{ID: id.New(id.Audit, start)}})
 			return notFound(err)
 		},
-		"RevokeKey": func() bool { return notFound(b.RevokeKey(ctx, who, a.caller.KeyHash)) },
-		"PutKey": func() bool {
-			return errors.Is(b.PutKey(ctx, who, table.Key{ID: "key_x", Hash: a.caller.KeyHash, CreatedAt: start}), table.ErrExists)
+		"RevokeKey": func() bool {
+			_, err := b.RevokeKey(ctx, who, a.caller.KeyID, by("key.revoke"))
+			return notFound(err)
+		},
+		"RotateKey": func() bool {
+			_, err := b.RotateKey(ctx, who, a.caller.KeyID, table.Key{ID: "key_y", Hash: "y", CreatedAt: start}, later, by("key.rotate"))
+			return notFound(err)
+		},
+		"Keys": func() bool {
+			got, err := b.Keys(ctx, who)
+			return err == nil && len(got) == 1 && got[0].ID == b.caller.KeyID
+		},
+		"CreateKey": func() bool {
+			k := table.Key{ID: "key_x", Hash: a.caller.KeyHash, Entitlement: b.caller.Entitlement, CreatedAt: start}
+			return errors.Is(b.CreateKey(ctx, who, k, by("key.create")), table.ErrExists)
 		},
 		"ChangeTenant": func() bool {
 			got, err := b.ChangeTenant(ctx, who, by("tenant.update"), func(tn tenant.Tenant) (tenant.Tenant, error) { return tn, nil })

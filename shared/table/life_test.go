@@ -42,6 +42,13 @@ func benchOn(t testing.TB, store *table.Table, c *clock.Manual) *bench {
 	return b
 }
 
+// revoke revokes the caller's key.
+func (b *bench) revoke() {
+	b.t.Helper()
+	_, err := b.RevokeKey(b.ctx, b.tenant, b.caller.KeyID, by("key.revoke"))
+	b.must(err)
+}
+
 // by is somebody without a key who makes a change.
 func by(action string) table.By {
 	return table.By{Audit: audit.Event{ID: id.New(id.Audit, start), At: start, Action: action, Actor: "test"}}

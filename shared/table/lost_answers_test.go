@@ -96,7 +96,7 @@ func TestAWholeLifeWithEveryFirstAnswerLostHappensOnce(t *testing.T) {
 	b.must(err)
 	_, err = b.Settle(b.ctx, b.tenant, table.Settlement{Run: second, Decision: task.Decision{Next: task.NextDone, End: task.Cancelled}, Now: start})
 	b.must(err)
-	b.must(b.RevokeKey(b.ctx, b.tenant, b.caller.KeyHash))
+	b.revoke()
 
 	got, err := b.Task(b.ctx, b.tenant, tk.ID)
 	b.must(err)
@@ -177,7 +177,7 @@ func TestAKeyIsRevokedAgainstConflicts(t *testing.T) {
 		}
 		return send()
 	})
-	b.must(b.RevokeKey(b.ctx, b.tenant, b.caller.KeyHash))
+	b.revoke()
 	if k, err := b.KeyByHash(b.ctx, b.caller.KeyHash); err != nil || k.State != table.KeyRevoked {
 		t.Errorf("the key is %s: %v", k.State, err)
 	}
@@ -210,11 +210,11 @@ func TestTheSameRowTwiceIsOneAndAnotherIsRefused(t *testing.T) {
 	b := newBench(t)
 	tn := tenant.Tenant{ID: id.New(id.Tenant, start), Name: "n", Entitlement: tenant.Entitlement{Plan: "free", State: tenant.Active, Version: 1}, CreatedAt: start}
 	first := table.Key{ID: "key_0", Hash: "first", State: table.KeyActive, CreatedAt: start}
-	k := table.Key{ID: "key_1", Hash: "h", Name: "ci", Scopes: []string{"tasks:read"}, State: table.KeyActive, CreatedAt: start, ExpiresAt: start.Add(time.Hour)}
+	k := table.Key{ID: "key_1", Hash: "h", Name: "ci", Scopes: []string{"tasks:read"}, State: table.KeyActive, Entitlement: tn.Entitlement, CreatedAt: start, ExpiresAt: start.Add(time.Hour)}
 	sealed := table.Sealed{Name: "XAI_API_KEY", Version: 2, Ciphertext: []byte{1, 2}, WrappedKey: []byte{3}, SetAt: start}
 	for range 2 {
 		b.must(b.CreateTenant(b.ctx, tn, first, by("tenant.create")))
-		b.must(b.PutKey(b.ctx, tn.ID, k))
+		b.must(b.CreateKey(b.ctx, tn.ID, k, by("key.create")))
 		b.must(b.PutSecret(b.ctx, tn.ID, sealed, by("secret.put")))
 	}
 	other := tn
@@ -222,7 +222,7 @@ func TestTheSameRowTwiceIsOneAndAnotherIsRefused(t *testing.T) {
 	if err := b.CreateTenant(b.ctx, other, first, by("tenant.create")); !errors.Is(err, table.ErrExists) {
 		t.Errorf("another tenant of the same id: %v", err)
 	}
-	if err := b.PutKey(b.ctx, b.tenant, k); !errors.Is(err, table.ErrExists) {
+	if err := b.CreateKey(b.ctx, b.tenant, k, by("key.create")); !errors.Is(err, table.ErrExists) {
 		t.Errorf("another tenant's key of the same hash: %v", err)
 	}
 	sealed.Ciphertext = []byte{9}

@@ -150,7 +150,7 @@ func TestAdmissionJudgesTheCallerInItsTransaction(t *testing.T) {
 	if err := b.Admit(b.ctx, b.tenant, stale); !errors.Is(err, table.ErrLimitsChanged) {
 		t.Errorf("limits of another version: %v", err)
 	}
-	b.must(b.RevokeKey(b.ctx, b.tenant, b.caller.KeyHash))
+	b.revoke()
 	if err := b.Admit(b.ctx, b.tenant, b.admission(1)); !errors.Is(err, table.ErrKeyRevoked) {
 		t.Errorf("a revoked key: %v", err)
 	}

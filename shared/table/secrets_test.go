@@ -47,7 +47,7 @@ func TestARevokedKeyChangesNoSecret(t *testing.T) {
 	mine.KeyHash = b.caller.KeyHash
 	s := table.Sealed{Name: "OPENAI_API_KEY", Version: 1, Ciphertext: []byte{1}, SetAt: start}
 	b.must(b.PutSecret(b.ctx, b.tenant, s, mine))
-	b.must(b.RevokeKey(b.ctx, b.tenant, b.caller.KeyHash))
+	b.revoke()
 	before, err := b.AuditTrail(b.ctx, b.tenant, 10)
 	b.must(err)
 	s.Version = 2

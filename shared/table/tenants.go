@@ -3,8 +3,6 @@ package table
 import (
 	"context"
 	"errors"
-	"reflect"
-	"time"
 
 	"github.com/guregu/dynamo/v2"
 
@@ -92,82 +90,9 @@ func (t *Table) ChangeTenant(ctx context.Context, tenantID string, by By, rule f
 	return changed, err
 }
 
-// maxKeys bounds how many of a tenant's keys are carried along in one
-// transaction, which takes 100 rows.
-const maxKeys = 90
-
-// keys finds the rows of a tenant's keys, newest first.
-func (t *Table) keys(ctx context.Context, tenantID string) (rows []keyRow, err error) {
-	err = t.items.Get("GSI1PK", tenantPK(tenantID)+"#KEYS").Index("GSI1").Order(dynamo.Descending).Limit(maxKeys).All(ctx, &rows)
-	return rows, read(err)
-}
-
 // Tenant returns a tenant.
 func (t *Table) Tenant(ctx context.Context, tenantID string) (tenant.Tenant, error) {
 	var row tenantRow
 	err := t.get(ctx, key{tenantPK(tenantID), tenantSK}, &row)
 	return row.Tenant, err
-}
-
-// The states of a key.
-const (
-	KeyActive  = "active"
-	KeyRevoked = "revoked"
-)
-
-// Key is an API key as the table knows it: never the key itself.
-type Key struct {
-	ID, Hash, Tenant, Name, Display string
-	Scopes                          []string
-	Entitlement                     tenant.Entitlement // a copy of the tenant's
-	State                           string
-	CreatedAt, ExpiresAt            time.Time // zero ExpiresAt: never
-}
-
-// PutKey stores a tenant's new key. It returns ErrExists when the hash is taken.
-func (t *Table) PutKey(ctx context.Context, tenantID string, k Key) error {
-	k.Tenant = tenantID
-	row := newKeyRow(k)
-	return t.create(ctx, row.key, row)
-}
-
-// KeyByHash returns the key of a hash, by one read. It is the one way into the
-// table without a tenant: it is how a tenant is found.
-func (t *Table) KeyByHash(ctx context.Context, hash string) (Key, error) {
-	var row keyRow
-	err := t.get(ctx, key{keyPK(hash), keySK}, &row)
-	return row.Key, err
-}
-
-// RevokeKey ends a tenant's key for ever: nothing is written under it from then
-// on. Another tenant's key is not found.
-func (t *Table) RevokeKey(ctx context.Context, tenantID, hash string) error {
-	return t.again(ctx, func() error { // admissions under the key are in the way for moments
-		err := t.items.Update("PK", keyPK(hash)).Range("SK", keySK).Set("'Key'.'State'", KeyRevoked).
-			If("attribute_exists(PK) AND 'Key'.'Tenant' = ?", tenantID).Run(ctx)
-		return written(err, ErrNotFound)
-	})
-}
-
-// create puts a row where none is. The very same row is no obstacle: an answer
-// was lost, and the client put it again.
-func (t *Table) create(ctx context.Context, k key, row any) error {
-	err := t.again(ctx, func() error {
-		return written(t.items.Put(row).If("attribute_not_exists(PK)").Run(ctx), ErrExists)
-	})
-	if !errors.Is(err, ErrExists) {
-		return err
-	}
-	mine, err := dynamo.MarshalItem(row)
-	if err != nil {
-		return err
-	}
-	var there dynamo.Item
-	if err := t.get(ctx, k, &there); err != nil {
-		return err
-	}
-	if !reflect.DeepEqual(mine, there) {
-		return ErrExists
-	}
-	return nil
 }

@@ -84,7 +84,7 @@ func TestACancelIsAudited(t *testing.T) {
 func TestARevokedKeyCancelsNothing(t *testing.T) {
 	w, route := newWorld(t)
 	run := w.SubmitAs(w.Caller, 1).Runs[0].ID
-	w.Must(w.RevokeKey(t.Context(), w.Tenant, w.Caller.KeyHash))
+	w.Revoke(w.Caller)
 	route.As(w.Caller, apitest.Request{ID: run}).Refused(t, problem.Unauthorized, "")
 	if r := w.Read(run); !r.CancelRequestedAt.IsZero() || r.State != task.Queued {
 		t.Errorf("the run is %s, asked to end at %s", r.State, r.CancelRequestedAt)

@@ -262,7 +262,7 @@ func TestWhoMayNotSubmit(t *testing.T) {
 	reader.Scopes = []string{"tasks:read"}
 	w.As(reader, apitest.Request{Body: body(nil)}).Refused(t, problem.InsufficientScope, "")
 	// The authorizer's cache still lets both of these through.
-	w.Must(w.RevokeKey(t.Context(), w.Tenant, w.Caller.KeyHash))
+	w.Revoke(w.Caller)
 	w.post(body(nil)).Refused(t, problem.Unauthorized, "")
 	_, suspended := w.NewTenant(tenant.Entitlement{Plan: "pro", State: tenant.Suspended, Version: 1})
 	suspended.Scopes = tenant.Scopes

@@ -55,7 +55,7 @@ func TestAStrangerForgetsNothing(t *testing.T) {
 
 func TestARevokedKeyForgetsNothing(t *testing.T) {
 	w, route := newWorld(t)
-	w.Must(w.RevokeKey(t.Context(), w.Tenant, w.Caller.KeyHash))
+	w.Revoke(w.Caller)
 	route.As(w.Caller, apitest.Request{ID: "OPENAI_API_KEY"}).Refused(t, problem.Unauthorized, "")
 	if _, err := w.Secret(t.Context(), w.Tenant, "OPENAI_API_KEY"); err != nil {
 		t.Errorf("it is gone: %v", err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -101,7 +100,7 @@ func TestARefusalNamesTheFieldAndNeverTheValue(t *testing.T) {
 
 func TestARevokedKeySetsNothing(t *testing.T) {
 	w, route, vault := newWorld(t)
-	w.Must(w.RevokeKey(context.Background(), w.Tenant, w.Caller.KeyHash))
+	w.Revoke(w.Caller)
 	route.As(w.Caller, apitest.Request{ID: "OPENAI_API_KEY", Body: `{"value":"late"}`}).Refused(t, problem.Unauthorized, "")
 	if _, _, err := vault.Open(t.Context(), w.Tenant, "OPENAI_API_KEY"); err != secret.ErrNotSet {
 		t.Errorf("%v", err)

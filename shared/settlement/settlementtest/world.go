@@ -72,6 +72,14 @@ func (w *World) Must(err error) {
 	}
 }
 
+// Revoke revokes a caller's key.
+func (w *World) Revoke(c tenant.Caller) {
+	w.T.Helper()
+	now := w.Clock.Now()
+	_, err := w.RevokeKey(context.Background(), c.Tenant, c.KeyID, table.By{Audit: audit.Event{ID: id.New(id.Audit, now), At: now, Action: "key.revoke", Actor: "test"}})
+	w.Must(err)
+}
+
 // Audited returns the tenant's audit events of an action.
 func (w *World) Audited(action string) (found []audit.Event) {
 	w.T.Helper()

@@ -1,0 +1,132 @@
+package table_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"outpost/shared/table"
+	"outpost/shared/tenant"
+)
+
+func another(b *bench, id string) table.Key {
+	return table.Key{ID: id, Hash: "hash-" + id, Name: "ci", Scopes: []string{"tasks:read"}, Entitlement: b.caller.Entitlement, State: table.KeyActive,
+		CreatedAt: start.Add(time.Minute)}
+}
+
+func TestAKeyLivesUntilItIsRevokedOrRotated(t *testing.T) {
+	b := newBench(t)
+	k := another(b, "key_2")
+	b.must(b.CreateKey(b.ctx, b.tenant, k, by("key.create")))
+	b.must(b.CreateKey(b.ctx, b.tenant, k, by("key.create"))) // as after a lost answer
+	k.ID = "key_3"
+	if err := b.CreateKey(b.ctx, b.tenant, k, by("key.create")); !errors.Is(err, table.ErrExists) {
+		t.Errorf("another key of the same hash: %v", err)
+	}
+	stale := another(b, "key_4")
+	stale.Entitlement.Version = 0
+	if err := b.CreateKey(b.ctx, b.tenant, stale, by("key.create")); !errors.Is(err, table.ErrLimitsChanged) {
+		t.Errorf("a key with limits of the past: %v", err)
+	}
+	until := start.Add(time.Hour)
+	next := table.Key{ID: "key_5", Hash: "hash-5", Display: "…", State: table.KeyActive, CreatedAt: start.Add(2 * time.Minute)}
+	old, err := b.RotateKey(b.ctx, b.tenant, "key_2", next, until, by("key.rotate"))
+	b.must(err)
+	if !old.ExpiresAt.Equal(until) {
+		t.Errorf("the old one expires at %s", old.ExpiresAt)
+	}
+	made, err := b.KeyByHash(b.ctx, "hash-5")
+	b.must(err)
+	if made.Name != "ci" || fmt.Sprint(made.Scopes) != "[tasks:read]" || made.Entitlement != b.caller.Entitlement || made.Tenant != b.tenant || !made.ExpiresAt.IsZero() {
+		t.Errorf("the new one: %+v", made)
+	}
+	b.clock.Advance(2 * time.Hour)
+	if _, err := b.RotateKey(b.ctx, b.tenant, "key_2", another(b, "key_6"), until, by("key.rotate")); !errors.Is(err, table.ErrNotFound) {
+		t.Errorf("an expired one is rotated: %v", err)
+	}
+	for range 2 { // again changes nothing
+		k, err := b.RevokeKey(b.ctx, b.tenant, "key_5", by("key.revoke"))
+		if b.must(err); k.State != table.KeyRevoked {
+			t.Errorf("%+v", k)
+		}
+	}
+	if _, err := b.RotateKey(b.ctx, b.tenant, "key_5", another(b, "key_7"), until, by("key.rotate")); !errors.Is(err, table.ErrNotFound) {
+		t.Errorf("a revoked one is rotated: %v", err)
+	}
+	all, err := b.Keys(b.ctx, b.tenant)
+	if b.must(err); len(all) != 3 || all[0].ID != "key_5" {
+		t.Errorf("keys: %+v", all)
+	}
+}
+
+// Whoever calls with a key may end that very key, once.
+func TestAKeyRevokesItself(t *testing.T) {
+	b := newBench(t)
+	mine := by("key.revoke")
+	mine.KeyHash = b.caller.KeyHash
+	_, err := b.RevokeKey(b.ctx, b.tenant, b.caller.KeyID, mine)
+	b.must(err)
+	mine.Audit = by("key.create").Audit
+	if err := b.CreateKey(b.ctx, b.tenant, another(b, "key_2"), mine); !errors.Is(err, table.ErrKeyRevoked) {
+		t.Errorf("a revoked key makes a new one: %v", err)
+	}
+	if _, err := b.RotateKey(b.ctx, b.tenant, b.caller.KeyID, another(b, "key_3"), start, mine); !errors.Is(err, table.ErrNotFound) {
+		t.Errorf("a revoked key rotates itself: %v", err)
+	}
+}
+
+// While a tenant's limits change, its keys are made, rotated and revoked: at the
+// end each living key has the limits of the tenant, or a stale version of them,
+// and never another state than the calls left.
+func TestKeysAndLimitsChangeAtOnce(t *testing.T) {
+	b := newBench(t)
+	var wait sync.WaitGroup
+	made := make(chan string, 30)
+	for i := range 10 {
+		wait.Go(func() {
+			_, err := b.ChangeTenant(b.ctx, b.tenant, by("tenant.update"), func(tn tenant.Tenant) (tenant.Tenant, error) {
+				tn.Entitlement.Overrides.ConcurrentRuns = i + 1
+				tn.Entitlement.Version++
+				return tn, nil
+			})
+			if err != nil && !errors.Is(err, table.ErrConflict) {
+				t.Error(err)
+			}
+		})
+		wait.Go(func() {
+			tn, err := b.Tenant(b.ctx, b.tenant)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			k := another(b, fmt.Sprintf("key_%d", i))
+			k.Entitlement = tn.Entitlement
+			switch err := b.CreateKey(b.ctx, b.tenant, k, by("key.create")); {
+			case err == nil:
+				made <- k.ID
+			case !errors.Is(err, table.ErrLimitsChanged) && !errors.Is(err, table.ErrConflict):
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	close(made)
+	want := map[string]bool{b.caller.KeyID: true}
+	for id := range made {
+		want[id] = true
+	}
+	tn, err := b.Tenant(b.ctx, b.tenant)
+	b.must(err)
+	all, err := b.Keys(b.ctx, b.tenant)
+	b.must(err)
+	if len(all) != len(want) {
+		t.Errorf("%d keys, %d were made", len(all), len(want))
+	}
+	for _, k := range all {
+		if k.Entitlement != tn.Entitlement && k.Entitlement.Version >= tn.Entitlement.Version {
+			t.Errorf("%s has %+v, the tenant %+v", k.ID, k.Entitlement, tn.Entitlement)
+		}
+	}
+}
