@@ -288,7 +288,7 @@ func refusal(err error) error {
 		return problem.NotThere().Because(err)
 	case errors.Is(err, table.ErrKeyRevoked):
 		return problem.New(problem.Unauthorized, "The API key is revoked or expired.").Because(err)
-	case errors.Is(err, table.ErrConflict):
+	case errors.Is(err, table.ErrConflict), errors.Is(err, table.ErrLimitsChanged):
 		p := problem.New(problem.Busy, "Too much happens to this at once; try again.").Because(err)
 		p.RetryAfter = time.Second
 		return p

@@ -46,6 +46,9 @@ func idFor(r topology.Route) string {
 	if strings.HasPrefix(r.Path, "/v1/runs/") {
 		return id.ForRun(aTask, 1)
 	}
+	if strings.HasPrefix(r.Path, "/v1/keys/") {
+		return "key" + aTenant[3:]
+	}
 	if strings.HasPrefix(r.Path, "/v1/tenants/") {
 		return aTenant
 	}

@@ -73,6 +73,14 @@ func Check(s string) error {
 // four characters.
 func Display(s string) string { return s[:prefixLen] + "…" + s[len(s)-4:] }
 
+// ModeOf returns the mode of a key, or of its displayed form.
+func ModeOf(s string) Mode {
+	if strings.HasPrefix(s, "op_test_") {
+		return Test
+	}
+	return Live
+}
+
 // Hasher turns keys into the form in which the table knows them.
 type Hasher struct {
 	version string

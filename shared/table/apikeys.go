@@ -85,11 +85,11 @@ func (t *Table) RevokeKey(ctx context.Context, tenantID, keyID string, by By) (K
 	}, nil)
 }
 
-// RotateKey stores a key that takes the place of another, which expires at a
-// time, unless it does before. It returns ErrNotFound for a key that is not
-// active any more, ErrLimitsChanged and ErrKeyRevoked.
-func (t *Table) RotateKey(ctx context.Context, tenantID, keyID string, next Key, until time.Time, by By) (old Key, err error) {
-	next.Tenant = tenantID
+// RotateKey stores a key that takes the place of another, with its name, scopes
+// and entitlement; the other expires at a time, unless it does before. next makes
+// the new key of the old one, and may be called again. It returns ErrNotFound for
+// a key that is not active any more, and ErrKeyRevoked.
+func (t *Table) RotateKey(ctx context.Context, tenantID, keyID string, next func(old Key) Key, until time.Time, by By) (old Key, err error) {
 	return t.changeKey(ctx, tenantID, keyID, by, func(k Key) (Key, error) {
 		if k.State != KeyActive || (!k.ExpiresAt.IsZero() && !t.clock.Now().Before(k.ExpiresAt)) {
 			return k, ErrNotFound
@@ -99,8 +99,9 @@ func (t *Table) RotateKey(ctx context.Context, tenantID, keyID string, next Key,
 		}
 		return k, nil
 	}, func(tx *dynamo.WriteTx, old Key) {
-		next.Name, next.Scopes, next.Entitlement = old.Name, old.Scopes, old.Entitlement
-		tx.Put(t.items.Put(newKeyRow(next)).If("attribute_not_exists(PK)"))
+		k := next(old)
+		k.Tenant, k.Name, k.Scopes, k.Entitlement = tenantID, old.Name, old.Scopes, old.Entitlement
+		tx.Put(t.items.Put(newKeyRow(k)).If("attribute_not_exists(PK)"))
 	})
 }
 

@@ -111,7 +111,7 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			return notFound(err)
 		},
 		"RotateKey": func() bool {
-			_, err := b.RotateKey(ctx, who, a.caller.KeyID, table.Key{ID: "key_y", Hash: "y", CreatedAt: start}, later, by("key.rotate"))
+			_, err := b.RotateKey(ctx, who, a.caller.KeyID, always(table.Key{ID: "key_y", Hash: "y", CreatedAt: start}), later, by("key.rotate"))
 			return notFound(err)
 		},
 		"Keys": func() bool {

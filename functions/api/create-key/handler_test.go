@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"outpost/infra/local/engines/enginetest"
+	"outpost/shared/api"
+	"outpost/shared/api/apitest"
+	"outpost/shared/apikey"
+	"outpost/shared/audit"
+	"outpost/shared/clock"
+	"outpost/shared/id"
+	"outpost/shared/problem"
+	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/table"
+	"outpost/shared/tenant"
+)
+
+func newWorld(t *testing.T) (*apitest.World, *apitest.Route, *apikey.Hasher) {
+	c := clock.NewManual(settlementtest.Start)
+	w := apitest.New(t, enginetest.Table(t, c), c, "pro")
+	hasher, err := apikey.NewHasher("v1", bytes.Repeat([]byte("p"), 32))
+	w.Must(err)
+	return w, apitest.Serve(t, "POST", "/v1/keys", handler{w.Table, hasher, c}.handle), hasher
+}
+
+func TestAKeyIsShownOnceAndStoredAsItsHash(t *testing.T) {
+	w, route, hasher := newWorld(t)
+	var got api.NewKey
+	expires := settlementtest.Start.Add(time.Hour).Format(time.RFC3339)
+	route.As(w.Caller, apitest.Request{Body: `{"name":"ci","scopes":["tasks:write","tasks:read","tasks:write"],"kind":"test","expires_at":"` + expires + `"}`}).Into(t, 201, &got)
+	if apikey.Check(got.Secret) != nil || !strings.HasPrefix(got.Secret, "op_test_") || fmt.Sprint(got.Scopes) != "[tasks:read tasks:write]" || got.State != "active" || got.ExpiresAt == nil {
+		t.Errorf("%+v", got)
+	}
+	k, err := w.KeyByHash(t.Context(), hasher.Hash(got.Secret))
+	w.Must(err)
+	if k.ID != got.ID || k.Tenant != w.Tenant || k.Entitlement.Plan != "pro" || strings.Contains(fmt.Sprint(k), got.Secret[8:]) {
+		t.Errorf("stored: %+v", k)
+	}
+	if trail := w.Audited("key.create"); len(trail) != 1 || trail[0].Target != got.ID || trail[0].Actor != w.Caller.KeyID || strings.Contains(fmt.Sprint(trail), got.Secret[8:]) {
+		t.Errorf("the trail: %+v", trail)
+	}
+}
+
+func TestAKeyGivesNoMoreThanItHas(t *testing.T) {
+	w, route, _ := newWorld(t)
+	small := w.Caller
+	small.Scopes = []string{"keys:write", "tasks:write"}
+	route.As(small, apitest.Request{Body: `{"name":"a","scopes":["tasks:read","tasks:write"]}`}).Into(t, 201, nil)
+	route.As(small, apitest.Request{Body: `{"name":"a","scopes":["tasks:read","secrets:write"]}`}).Refused(t, problem.ValidationFailed, "/scopes/1")
+}
+
+func TestAKeyThatIsNoneIsRefusedByField(t *testing.T) {
+	w, route, _ := newWorld(t)
+	for _, c := range []struct{ body, field string }{
+		{`{"scopes":["tasks:read"]}`, "/name"}, {`{"name":"","scopes":["tasks:read"]}`, "/name"}, {`{"name":"a","scopes":[]}`, "/scopes"},
+		{`{"name":"a","scopes":["everything"]}`, "/scopes/0"}, {`{"name":"a","scopes":["tasks:read"],"expires_at":"soon"}`, "/expires_at"},
+		{`{"name":"a","scopes":["tasks:read"],"expires_at":"2020-01-01T00:00:00Z"}`, "/expires_at"}, {`{"name":"a","scopes":["tasks:read"],"kind":"gold"}`, "/kind"},
+	} {
+		if a := route.As(w.Caller, apitest.Request{Body: c.body}); a.Status != 422 || !strings.Contains(string(a.Body), c.field) {
+			t.Errorf("%s: %d %s", c.body, a.Status, a.Body)
+		}
+	}
+	if keys, err := w.Keys(t.Context(), w.Tenant); err != nil || len(keys) != 1 {
+		t.Errorf("keys were made all the same: %+v, %v", keys, err)
+	}
+}
+
+func TestLimitsOfThePastAreReadAnewAndASuspendedTenantMakesNoKey(t *testing.T) {
+	w, route, hasher := newWorld(t)
+	change := func(s tenant.State) {
+		_, err := w.ChangeTenant(t.Context(), w.Tenant, table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now()}},
+			func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(tenant.Change{State: &s}) })
+		w.Must(err)
+	}
+	change(tenant.Active) // its version grows; the caller's copy is the authorizer's of before
+	var got api.NewKey
+	route.As(w.Caller, apitest.Request{Body: `{"name":"a","scopes":["tasks:read"]}`}).Into(t, 201, &got)
+	if k, err := w.KeyByHash(t.Context(), hasher.Hash(got.Secret)); err != nil || k.Entitlement.Version != 2 {
+		t.Errorf("%+v, %v", k, err)
+	}
+	change(tenant.Suspended)
+	route.As(w.Caller, apitest.Request{Body: `{"name":"a","scopes":["tasks:read"]}`}).Refused(t, problem.TenantInactive, "")
+}
+
+func TestARevokedKeyMakesNoOther(t *testing.T) {
+	w, route, _ := newWorld(t)
+	w.Revoke(w.Caller)
+	route.As(w.Caller, apitest.Request{Body: `{"name":"a","scopes":["tasks:read"]}`}).Refused(t, problem.Unauthorized, "")
+}

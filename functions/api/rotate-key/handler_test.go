@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"outpost/infra/local/engines/enginetest"
+	"outpost/shared/api/apitest"
+	"outpost/shared/apikey"
+	"outpost/shared/audit"
+	"outpost/shared/clock"
+	"outpost/shared/id"
+	"outpost/shared/problem"
+	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/table"
+)
+
+func newWorld(t *testing.T) (*apitest.World, *apitest.Route, *apikey.Hasher) {
+	c := clock.NewManual(settlementtest.Start)
+	w := apitest.New(t, enginetest.Table(t, c), c, "pro")
+	hasher, err := apikey.NewHasher("v1", bytes.Repeat([]byte("p"), 32))
+	w.Must(err)
+	return w, apitest.Serve(t, "POST", "/v1/keys/{id}/rotate", handler{w.Table, hasher, c}.handle), hasher
+}
+
+func TestTheOldKeyGoesOnForTheOverlap(t *testing.T) {
+	w, route, hasher := newWorld(t)
+	for body, lasting := range map[string]time.Duration{"": 24 * time.Hour, `{"overlap_seconds":60}`: time.Minute, `{"overlap_seconds":0}`: 0} {
+		k := table.Key{ID: id.New(id.Key, w.Clock.Now()), Hash: "hash" + body, Name: "ci", Display: "op_test_…last", Scopes: []string{"tasks:read"},
+			Entitlement: w.Caller.Entitlement, State: table.KeyActive, CreatedAt: w.Clock.Now()}
+		w.Must(w.CreateKey(t.Context(), w.Tenant, k, table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now()}}))
+		var got rotated
+		route.As(w.Caller, apitest.Request{ID: k.ID, Body: body}).Into(t, 201, &got)
+		if got.ID == k.ID || got.Name != "ci" || fmt.Sprint(got.Scopes) != "[tasks:read]" || !strings.HasPrefix(got.Secret, "op_test_") || got.Replaces.ID != k.ID {
+			t.Errorf("%s: %+v", body, got)
+		}
+		old, err := w.KeyByHash(t.Context(), k.Hash)
+		w.Must(err)
+		if !old.ExpiresAt.Equal(w.Clock.Now().Add(lasting)) {
+			t.Errorf("%s: the old one expires at %s", body, old.ExpiresAt)
+		}
+		made, err := w.KeyByHash(t.Context(), hasher.Hash(got.Secret))
+		if err != nil || made.Tenant != w.Tenant || made.ID != got.ID {
+			t.Errorf("%s: stored %+v, %v", body, made, err)
+		}
+	}
+	if trail := w.Audited("key.rotate"); len(trail) != 3 {
+		t.Errorf("the trail: %+v", trail)
+	}
+}
+
+func TestAKeyThatIsOverIsNotRotated(t *testing.T) {
+	w, route, _ := newWorld(t)
+	route.As(w.Caller, apitest.Request{ID: w.Caller.KeyID, Body: `{"overlap_seconds":604801}`}).Refused(t, problem.ValidationFailed, "/overlap_seconds")
+	w.Revoke(w.Caller)
+	route.As(w.Caller, apitest.Request{ID: w.Caller.KeyID}).Refused(t, problem.NotFound, "")
+}
+
+func TestStrangersRotateNothing(t *testing.T) {
+	w, route, _ := newWorld(t)
+	route.HidesFromStrangers(w, w.Caller.KeyID)
+	if k, err := w.KeyByHash(t.Context(), w.Caller.KeyHash); err != nil || !k.ExpiresAt.IsZero() {
+		t.Errorf("%+v, %v", k, err)
+	}
+}
