@@ -116,6 +116,14 @@ func useEverything(w *world) {
 	w.must(http.StatusForbidden, "GET", "/v1/tenants", nil)
 	operator.must(http.StatusForbidden, "GET", "/v1/tasks", nil)
 
+	// A key that is made, rotated and revoked, after a change of limits that the
+	// authorizer's kept answer does not know.
+	operator.must(http.StatusOK, "PATCH", "/v1/tenants/"+w.Demo.Tenant, map[string]any{"name": "Demo"})
+	made = w.read(w.must(http.StatusCreated, "POST", "/v1/keys", map[string]any{"name": "ci", "scopes": []string{"tasks:read"}}))
+	w.must(http.StatusCreated, "POST", "/v1/keys/"+made.ID+"/rotate", nil)
+	w.must(http.StatusOK, "DELETE", "/v1/keys/"+made.ID, nil)
+	w.must(http.StatusOK, "GET", "/v1/keys", nil)
+
 	// A secret that is set by many at once, and forgotten. Who is not first puts
 	// the next version.
 	var wait sync.WaitGroup
