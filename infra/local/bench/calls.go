@@ -127,6 +127,9 @@ func measureCalls(ctx context.Context, root string, p *page) error {
 	calls := b.Recorder.Calls()
 	p.row("authorizer, cold (it also reads the platform's secret once a process)", sum(calls, "authorizer", false))
 	p.row("create a task", sum(calls, "api-create-task", false))
+	if err := b.quiet(ctx); err != nil { // the last container's end is told after its run was settled
+		return err
+	}
 	b.Recorder.Reset()
 	if err := b.call(ctx, "GET", "/v1/tasks/"+tk.ID, nil, &tk); err != nil {
 		return err
