@@ -25,7 +25,7 @@ CDK := JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 $(CDK_CLI) -c env=$(ENV)
 .PHONY: help demo run test e2e race bench check generate cost fmt build tools require clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: require build ## One task, several real agents, verified patches: the whole of Outpost in half a minute (LIVE=1: your own provider keys)
 	@build/demo
