@@ -23,9 +23,7 @@ func render(p *problem.Problem, requestID string) Response {
 		header["Retry-After"] = seconds(p.RetryAfter)
 	}
 	if q := p.Quota; q != nil {
-		// draft-ietf-httpapi-ratelimit-headers: quota q in a window of w seconds, r left, t seconds to the reset.
-		header["RateLimit-Policy"] = `"runs-per-day";q=` + strconv.Itoa(q.Limit) + ";w=86400"
-		header["RateLimit"] = `"runs-per-day";r=` + strconv.Itoa(max(0, q.Limit-q.Used)) + ";t=" + seconds(p.RetryAfter)
+		limitFields(header, runsPolicy, q.Limit, q.Limit-q.Used, 24*time.Hour, p.RetryAfter)
 	}
 	return Response{Status: p.Status, Header: header, Body: &public}
 }

@@ -42,10 +42,13 @@ type Request struct {
 	Caller  tenant.Caller // of routes for API keys
 	Worker  token.Claims  // of routes for workers
 	Address string        // of the caller
+	Route   string        // as the topology has it: GET /v1/tasks/{id}
 	Path    string        // the {id} or {name} of the path; empty without one
 	Query   map[string]string
 	Header  map[string]string // names in lower case
 	Body    []byte            // JSON, or empty
+
+	rate *table.RateWindow // of the tenant, once it was counted
 }
 
 // Decode reads the body, which the contract has checked, into v.
@@ -80,9 +83,10 @@ type Route struct {
 	Handler      Handler
 }
 
-// Serve returns the function that serves routes. A route that the contract or
-// the topology does not have is an error.
-func Serve(routes ...Route) (Lambda, error) {
+// Serve returns the function that serves routes behind a guard, which may be nil
+// for routes of workers and for open ones alone. A route that the contract or the
+// topology does not have is an error.
+func Serve(guard Guard, routes ...Route) (Lambda, error) {
 	byKey := map[string]*endpoint{}
 	for _, r := range routes {
 		op, err := contract.Load(r.Method, r.Path)
@@ -92,11 +96,14 @@ func Serve(routes ...Route) (Lambda, error) {
 		key := r.Method + " " + r.Path
 		for _, t := range topology.Routes {
 			if t.Method == r.Method && t.Path == r.Path {
-				byKey[key] = &endpoint{Route: t, op: op, handler: r.Handler}
+				byKey[key] = &endpoint{Route: t, op: op, handler: r.Handler, guard: guard}
 			}
 		}
 		if byKey[key] == nil {
 			return nil, fmt.Errorf("the topology has no route %s", key)
+		}
+		if a := byKey[key].Authorizer; guard == nil && (a == topology.ByAPIKey || a == topology.ByOperator) {
+			return nil, fmt.Errorf("the route %s has no guard", key)
 		}
 	}
 	return func(ctx context.Context, e events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
@@ -112,16 +119,18 @@ type endpoint struct {
 	topology.Route
 	op      *contract.Operation
 	handler Handler
+	guard   Guard
 }
 
 // serve answers one event and writes one line about it to the log.
 func (ep *endpoint) serve(ctx context.Context, e events.APIGatewayV2HTTPRequest) events.APIGatewayV2HTTPResponse {
 	began := clock.System.Now()
-	r := &Request{ID: id.New(id.Request, began), Address: e.RequestContext.HTTP.SourceIP}
+	r := &Request{ID: id.New(id.Request, began), Route: ep.Method + " " + ep.Path, Address: e.RequestContext.HTTP.SourceIP}
 	res, err := ep.answer(ctx, r, e)
-	line := []any{"request", r.ID, "route", ep.Method + " " + ep.Path, "tenant", r.Caller.Tenant + r.Worker.Tenant, "key", r.Caller.KeyID, "run", r.Worker.Run}
+	line := []any{"request", r.ID, "route", r.Route, "tenant", r.Caller.Tenant + r.Worker.Tenant, "key", r.Caller.KeyID, "run", r.Worker.Run}
 	if err != nil {
 		p := problem.From(refusal(err))
+		ep.note(ctx, r, p, began)
 		res = render(p, r.ID)
 		line = append(line, "code", p.Code)
 		if p.Status >= http.StatusInternalServerError {
@@ -129,12 +138,18 @@ func (ep *endpoint) serve(ctx context.Context, e events.APIGatewayV2HTTPRequest)
 		}
 	}
 	out := write(res, r.ID)
+	if w := r.rate; w != nil {
+		limitFields(out.Headers, requestsPolicy, w.Limit, w.Left, w.Length, w.Resets)
+	}
 	slog.InfoContext(ctx, "request", append(line, "status", out.StatusCode, "ms", clock.System.Now().Sub(began).Milliseconds())...)
 	return out
 }
 
 func (ep *endpoint) answer(ctx context.Context, r *Request, e events.APIGatewayV2HTTPRequest) (Response, error) {
 	if err := ep.identify(r, e); err != nil {
+		return Response{}, err
+	}
+	if err := ep.admitted(ctx, r); err != nil {
 		return Response{}, err
 	}
 	if ep.Scope != "" && !r.Caller.May(ep.Scope) {

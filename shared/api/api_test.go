@@ -196,10 +196,10 @@ func TestTheSampleEventsReachTheirHandlers(t *testing.T) {
 }
 
 func TestARouteThatNobodyDeclaredIsNotServed(t *testing.T) {
-	if _, err := api.Serve(api.Route{Method: "GET", Path: "/v1/nothing"}); err == nil {
+	if _, err := api.Serve(nil, api.Route{Method: "GET", Path: "/v1/nothing"}); err == nil {
 		t.Error("a route without a contract is served")
 	}
-	lambda, err := api.Serve(api.Route{Method: "GET", Path: "/health", Handler: unreached(t)})
+	lambda, err := api.Serve(nil, api.Route{Method: "GET", Path: "/health", Handler: unreached(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

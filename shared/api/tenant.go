@@ -22,6 +22,8 @@ type Limits struct {
 	RunsPerDay     *int `json:"runs_per_day"`
 	ConcurrentRuns int  `json:"concurrent_runs"`
 	Weight         int  `json:"weight"`
+
+	RequestsPerMinute int `json:"requests_per_minute"`
 }
 
 // ViewTenant shows a tenant.
@@ -31,7 +33,7 @@ func ViewTenant(t tenant.Tenant) (Tenant, error) {
 		return Tenant{}, err
 	}
 	v := Tenant{ID: t.ID, Name: t.Name, Email: t.Email, Plan: t.Entitlement.Plan, State: string(t.Entitlement.State),
-		Overrides: t.Entitlement.Overrides, CreatedAt: stamp(t.CreatedAt), Limits: Limits{ConcurrentRuns: limits.ConcurrentRuns, Weight: limits.Weight}}
+		Overrides: t.Entitlement.Overrides, CreatedAt: stamp(t.CreatedAt), Limits: Limits{ConcurrentRuns: limits.ConcurrentRuns, Weight: limits.Weight, RequestsPerMinute: limits.RequestsPerMinute}}
 	if limits.RunsPerDay != plan.Unlimited {
 		v.Limits.RunsPerDay = &limits.RunsPerDay
 	}

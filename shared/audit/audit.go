@@ -14,4 +14,5 @@ type Event struct {
 	RequestID string
 	Address   string // of the caller; empty for Outpost itself
 	Detail    string
+	Count     int `dynamo:"-"` // how often, of refusals that are kept as one event; else 1
 }

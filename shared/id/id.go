@@ -6,6 +6,7 @@ package id
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"strconv"
 	"strings"
@@ -41,6 +42,18 @@ func New(k Kind, now time.Time) string {
 // NewULID returns a fresh ULID made at now.
 func NewULID(now time.Time) string {
 	return ulid.MustNew(ulid.Timestamp(now), rand.Reader).String()
+}
+
+// Derived returns the id of a kind that follows from a time, to the millisecond,
+// and a name: the same for the same, so that what is written under it is one row
+// whoever writes it.
+func Derived(k Kind, at time.Time, name string) string {
+	var u ulid.ULID
+	sum := sha256.Sum256([]byte(name))
+	if u.SetTime(ulid.Timestamp(at)) != nil || u.SetEntropy(sum[:10]) != nil {
+		panic("id: the time does not fit a ULID") // it ends in the year 10889
+	}
+	return string(k) + "_" + u.String()
 }
 
 // ULID returns the ULID part of an id of kind k, or an error that names the

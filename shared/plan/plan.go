@@ -16,13 +16,15 @@ type Plan struct {
 	Agents         []string      // agent names that may be used; empty means all
 	MaxTimeout     time.Duration // longest timeout_seconds of a task
 	Weight         int           // share in fair queueing
+
+	RequestsPerMinute int // of the API, over all of a tenant's keys
 }
 
 // The plans, cheapest first.
 var table = []Plan{
-	{Name: "free", PriceUSD: 0, RunsPerDay: 10, ConcurrentRuns: 1, Agents: []string{"claude"}, MaxTimeout: 5 * time.Minute, Weight: 1},
-	{Name: "pro", PriceUSD: 29, RunsPerDay: 100, ConcurrentRuns: 5, MaxTimeout: 15 * time.Minute, Weight: 4},
-	{Name: "enterprise", PriceUSD: 199, RunsPerDay: Unlimited, ConcurrentRuns: 20, MaxTimeout: 60 * time.Minute, Weight: 16},
+	{Name: "free", PriceUSD: 0, RunsPerDay: 10, ConcurrentRuns: 1, Agents: []string{"claude"}, MaxTimeout: 5 * time.Minute, Weight: 1, RequestsPerMinute: 600},
+	{Name: "pro", PriceUSD: 29, RunsPerDay: 100, ConcurrentRuns: 5, MaxTimeout: 15 * time.Minute, Weight: 4, RequestsPerMinute: 1800},
+	{Name: "enterprise", PriceUSD: 199, RunsPerDay: Unlimited, ConcurrentRuns: 20, MaxTimeout: 60 * time.Minute, Weight: 16, RequestsPerMinute: 6000},
 }
 
 // Lookup returns the plan of a name, and whether there is one.

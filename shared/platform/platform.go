@@ -4,6 +4,8 @@ package platform
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
@@ -28,6 +30,7 @@ type Secrets struct {
 	hasher   *apikey.Hasher
 	signer   *token.Signer
 	operator string // hash of the operator's key; empty: there is no operator
+	pepper   []byte
 }
 
 // Appoint makes a key the operator's, instead of any before, and returns the
@@ -94,7 +97,20 @@ func (d Document) Secrets() (*Secrets, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Secrets{hasher, signer, d.OperatorKeyHash}, nil
+	return &Secrets{hasher, signer, d.OperatorKeyHash, d.Pepper}, nil
+}
+
+// CursorKey is the key under which the cursors of lists are signed.
+func (s *Secrets) CursorKey() []byte { return s.derived("cursors") }
+
+// derived returns 32 bytes that follow from the pepper and a purpose, by
+// HKDF-SHA256: keys of different purposes tell nothing of each other.
+func (s *Secrets) derived(purpose string) []byte {
+	key, err := hkdf.Key(sha256.New, s.pepper, nil, "outpost "+purpose+" v1", 32)
+	if err != nil {
+		panic("platform: " + err.Error()) // only for a longer key, or a weaker hash
+	}
+	return key
 }
 
 // Hasher hashes API keys.

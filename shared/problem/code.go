@@ -24,6 +24,7 @@ const (
 	UnsupportedMedia    Code = "unsupported_media_type"
 	ValidationFailed    Code = "validation_failed"
 	IdempotencyMismatch Code = "idempotency_mismatch"
+	RateLimited         Code = "rate_limited"
 	QuotaExceeded       Code = "quota_exceeded"
 	Internal            Code = "internal"
 	Busy                Code = "busy"
@@ -57,6 +58,7 @@ var table = []Info{
 	{UnsupportedMedia, 415, "The body must be JSON.", false},
 	{ValidationFailed, 422, "The request is not valid.", false},
 	{IdempotencyMismatch, 422, "The idempotency key was used with another body.", false},
+	{RateLimited, 429, "Too many requests.", true},
 	{QuotaExceeded, 429, "The daily quota is used up.", true},
 	{Internal, 500, "Internal error.", true},
 	{Busy, 503, "Too much at once.", true},

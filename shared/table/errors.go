@@ -19,6 +19,8 @@ var (
 	ErrCancelled  = errors.New("a cancel was requested")      // of Claim and BeginAttempt
 	ErrNonceBound = errors.New("bound to another nonce")      // of Claim
 
+	ErrRateLimited = errors.New("too many requests this minute") // of CountRequest
+
 	ErrKeyRevoked          = errors.New("the API key is revoked or expired")     // of Admit
 	ErrTenantInactive      = errors.New("the tenant is not active")              // of Admit
 	ErrLimitsChanged       = errors.New("the tenant's limits changed meanwhile") // of Admit

@@ -53,7 +53,11 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			}
 			return err == nil
 		},
-		"Queue": func() bool { got, err := b.Queue(ctx, who, 10); return err == nil && len(got) == 0 },
+		"Queue":        func() bool { got, err := b.Queue(ctx, who, 10); return err == nil && len(got) == 0 },
+		"CountRequest": func() bool { _, err := b.CountRequest(ctx, who, 5); return err == nil },
+		"NoteRefusal": func() bool {
+			return b.NoteRefusal(ctx, who, "forged", audit.Event{At: start, Action: "request.refused", Actor: "test"}) == nil
+		},
 		"AuditTrail": func() bool {
 			got, err := b.AuditTrail(ctx, who, 10)
 			for _, e := range got {

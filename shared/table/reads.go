@@ -141,6 +141,7 @@ func (t *Table) AuditTrail(ctx context.Context, tenantID string, limit int) ([]a
 	events := make([]audit.Event, len(rows))
 	for i, r := range rows {
 		events[i] = r.Event
+		events[i].Count = max(1, r.Count)
 	}
 	return events, err
 }

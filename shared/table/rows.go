@@ -87,9 +87,16 @@ type eventRow struct {
 	TTL    int64
 }
 
+type rateRow struct {
+	key
+	Used int
+	TTL  int64
+}
+
 type auditRow struct {
 	key
 	Event audit.Event
+	Count int // of refusals that are one row
 }
 
 type ledgerRow struct {

@@ -25,6 +25,8 @@ type Overrides struct {
 	RunsPerDay     int `json:"runs_per_day,omitempty"`
 	ConcurrentRuns int `json:"concurrent_runs,omitempty"`
 	Weight         int `json:"weight,omitempty"`
+
+	RequestsPerMinute int `json:"requests_per_minute,omitempty"`
 }
 
 // Entitlement is what a tenant may do. Every key of the tenant carries a copy,
@@ -51,6 +53,9 @@ func (e Entitlement) Limits() (plan.Plan, error) {
 	}
 	if e.Overrides.Weight != 0 {
 		p.Weight = e.Overrides.Weight
+	}
+	if e.Overrides.RequestsPerMinute != 0 {
+		p.RequestsPerMinute = e.Overrides.RequestsPerMinute
 	}
 	return p, nil
 }

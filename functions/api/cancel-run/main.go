@@ -17,10 +17,11 @@ import (
 
 func main() {
 	boot.Main(func(_ context.Context, env *config.Reader, cfg aws.Config) (any, error) {
+		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
 		h := handler{
-			store: table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System),
+			store: store,
 			clock: clock.System,
 		}
-		return api.Serve(api.Route{Method: "POST", Path: "/v1/runs/{id}/cancel", Handler: h.handle})
+		return api.Serve(store, api.Route{Method: "POST", Path: "/v1/runs/{id}/cancel", Handler: h.handle})
 	})
 }

@@ -246,7 +246,8 @@ func TestTheDayQuotaIsExactAndTellsWhenItResets(t *testing.T) {
 	if p.Quota == nil || p.Limit != 10 || p.Used != 9 || !p.ResetsAt.Equal(midnight) || !p.Retryable {
 		t.Errorf("%s", a.Body)
 	}
-	for name, want := range map[string]string{"Retry-After": "43200", "RateLimit-Policy": `"runs-per-day";q=10;w=86400`, "RateLimit": `"runs-per-day";r=1;t=43200`} {
+	for name, want := range map[string]string{"Retry-After": "43200",
+		"RateLimit-Policy": `"runs-per-day";q=10;w=86400, "requests";q=600;w=60`, "RateLimit": `"runs-per-day";r=1;t=43200, "requests";r=599;t=60`} {
 		if a.Header[name] != want {
 			t.Errorf("%s: %s, want %s", name, a.Header[name], want)
 		}

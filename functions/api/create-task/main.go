@@ -19,12 +19,13 @@ import (
 
 func main() {
 	boot.Main(func(_ context.Context, env *config.Reader, cfg aws.Config) (any, error) {
+		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
 		h := handler{
-			store:   table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System),
+			store:   store,
 			waker:   wakeup.NewSender(sqs.NewFromConfig(cfg), env.String(topology.EnvQueue(topology.Wakeups))),
 			clock:   clock.System,
 			schemes: env.List("OUTPOST_REPO_SCHEMES"),
 		}
-		return api.Serve(api.Route{Method: "POST", Path: "/v1/tasks", Handler: h.handle})
+		return api.Serve(store, api.Route{Method: "POST", Path: "/v1/tasks", Handler: h.handle})
 	})
 }

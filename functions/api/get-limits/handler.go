@@ -29,6 +29,7 @@ type limits struct {
 	ConcurrentRuns    slots    `json:"concurrent_runs"`
 	Agents            []string `json:"agents"`
 	MaxTimeoutSeconds int      `json:"max_timeout_seconds"`
+	RequestsPerMinute int      `json:"requests_per_minute"`
 }
 
 type day struct {
@@ -58,7 +59,7 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	if err != nil {
 		return api.Response{}, err
 	}
-	v := limits{Plan: p.Name, State: string(s.Entitlement.State), Agents: []string{}, MaxTimeoutSeconds: int(p.MaxTimeout.Seconds()),
+	v := limits{Plan: p.Name, State: string(s.Entitlement.State), Agents: []string{}, MaxTimeoutSeconds: int(p.MaxTimeout.Seconds()), RequestsPerMinute: p.RequestsPerMinute,
 		RunsToday:      day{Used: used, ResetsAt: now.Truncate(24 * time.Hour).Add(24 * time.Hour).Format(time.RFC3339)},
 		ConcurrentRuns: slots{Limit: p.ConcurrentRuns, Running: s.Load.Running, Waiting: s.Load.Waiting}}
 	if p.RunsPerDay != plan.Unlimited {

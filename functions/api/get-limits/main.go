@@ -19,6 +19,6 @@ func main() {
 	boot.Main(func(_ context.Context, env *config.Reader, cfg aws.Config) (any, error) {
 		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
 		h := handler{store, clock.System}
-		return api.Serve(api.Route{Method: "GET", Path: "/v1/limits", Handler: h.handle})
+		return api.Serve(store, api.Route{Method: "GET", Path: "/v1/limits", Handler: h.handle})
 	})
 }

@@ -14,6 +14,6 @@ import (
 func main() {
 	boot.Main(func(_ context.Context, _ *config.Reader, _ aws.Config) (any, error) {
 		h := handler{}
-		return api.Serve(api.Route{Method: "GET", Path: "/health", Handler: h.handle})
+		return api.Serve(nil, api.Route{Method: "GET", Path: "/health", Handler: h.handle})
 	})
 }

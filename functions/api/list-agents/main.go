@@ -5,15 +5,20 @@ import (
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"outpost/shared/api"
 	"outpost/shared/boot"
+	"outpost/shared/clock"
 	"outpost/shared/config"
+	"outpost/shared/table"
+	"outpost/shared/topology"
 )
 
 func main() {
-	boot.Main(func(_ context.Context, _ *config.Reader, _ aws.Config) (any, error) {
+	boot.Main(func(_ context.Context, env *config.Reader, cfg aws.Config) (any, error) {
+		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
 		h := handler{}
-		return api.Serve(api.Route{Method: "GET", Path: "/v1/agents", Handler: h.handle})
+		return api.Serve(store, api.Route{Method: "GET", Path: "/v1/agents", Handler: h.handle})
 	})
 }

@@ -2,16 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"outpost/shared/api"
-	"outpost/shared/id"
 	"outpost/shared/problem"
 	"outpost/shared/task"
 )
@@ -20,7 +15,10 @@ type store interface {
 	Tasks(ctx context.Context, tenantID, after string, limit int) (tasks []task.Task, next string, err error)
 }
 
-type handler struct{ store store }
+type handler struct {
+	store   store
+	cursors api.Cursors
+}
 
 const (
 	defaultLimit = 20
@@ -34,7 +32,7 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	if err != nil {
 		return api.Response{}, err
 	}
-	after, err := f.position(r.Query["cursor"])
+	after, err := h.cursors.Place(r)
 	if err != nil {
 		return api.Response{}, err
 	}
@@ -62,22 +60,21 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 			}
 			if len(page.Data) == limit {
 				page.HasMore = next != "" || i < len(tasks)-1
-				return f.page(page, after), nil
+				return h.page(r, page, after), nil
 			}
 		}
 		if next == "" {
-			return f.page(page, ""), nil
+			return h.page(r, page, ""), nil
 		}
 		page.HasMore = true
 	}
-	return f.page(page, after), nil
+	return h.page(r, page, after), nil
 }
 
 // filter is what the caller wants to see.
 type filter struct {
 	state, repo, tag string
 	since, until     time.Time
-	mark             string // short hash of the filter, part of every cursor
 }
 
 func newFilter(q map[string]string) (filter, error) {
@@ -92,8 +89,6 @@ func newFilter(q map[string]string) (filter, error) {
 		}
 		*at = t
 	}
-	sum := sha256.Sum256([]byte(strings.Join([]string{"tasks", f.state, f.repo, f.tag, q["since"], q["until"]}, "\x00")))
-	f.mark = hex.EncodeToString(sum[:6])
 	return f, nil
 }
 
@@ -109,30 +104,12 @@ func (f filter) matches(t task.Task) bool {
 		(f.since.IsZero() || !t.CreatedAt.Before(f.since)) && (f.until.IsZero() || t.CreatedAt.Before(f.until))
 }
 
-// page ends a page with the cursor behind a task. A cursor names a place in a
-// list and not whose list: the tenant comes from the caller each time, so one
-// that wandered to another tenant shows that tenant's own tasks.
-func (f filter) page(p api.Page[api.Summary], after string) api.Response {
+// page ends a page with the cursor behind a task.
+func (h handler) page(r *api.Request, p api.Page[api.Summary], after string) api.Response {
 	if p.HasMore && after != "" {
-		cursor := base64.RawURLEncoding.EncodeToString([]byte(f.mark + after))
-		p.NextCursor = &cursor
+		p.NextCursor = h.cursors.Next(r, after)
 	} else {
 		p.HasMore = false
 	}
 	return api.OK(p)
-}
-
-// position reads a cursor of this filter.
-func (f filter) position(cursor string) (after string, err error) {
-	if cursor == "" {
-		return "", nil
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	after, ok := strings.CutPrefix(string(raw), f.mark)
-	if err == nil && ok {
-		if _, err := id.ULID(id.Task, after); err == nil {
-			return after, nil
-		}
-	}
-	return "", api.InvalidParameter(problem.Field{Field: "cursor", Message: "must be a next_cursor of this list"})
 }

@@ -5,8 +5,6 @@ import (
 	"strconv"
 
 	"outpost/shared/api"
-	"outpost/shared/id"
-	"outpost/shared/problem"
 	"outpost/shared/tenant"
 )
 
@@ -14,7 +12,10 @@ type store interface {
 	Tenants(ctx context.Context, after string, limit int) (tenants []tenant.Tenant, next string, err error)
 }
 
-type handler struct{ store store }
+type handler struct {
+	store   store
+	cursors api.Cursors
+}
 
 const defaultLimit = 20
 
@@ -27,9 +28,9 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 			return api.Response{}, err
 		}
 	}
-	after := r.Query["cursor"]
-	if _, err := id.ULID(id.Tenant, after); after != "" && err != nil {
-		return api.Response{}, api.InvalidParameter(problem.Field{Field: "cursor", Message: "must be a next_cursor of this list"})
+	after, err := h.cursors.Place(r)
+	if err != nil {
+		return api.Response{}, err
 	}
 	tenants, next, err := h.store.Tenants(ctx, after, limit)
 	if err != nil {
@@ -44,7 +45,7 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 		page.Data = append(page.Data, v)
 	}
 	if next != "" {
-		page.NextCursor, page.HasMore = &next, true
+		page.NextCursor, page.HasMore = h.cursors.Next(r, next), true
 	}
 	return api.OK(page), nil
 }

@@ -15,7 +15,7 @@ import (
 func newWorld(t *testing.T) (*apitest.World, *apitest.Route) {
 	c := clock.NewManual(settlementtest.Start)
 	w := apitest.New(t, enginetest.Table(t, c), c, "pro")
-	return w, apitest.Serve(t, "GET", "/v1/tenants", handler{w.Table}.handle)
+	return w, apitest.Serve(t, "GET", "/v1/tenants", handler{w.Table, api.NewCursors([]byte("of a test"))}.handle)
 }
 
 func TestEveryTenantIsOnOnePage(t *testing.T) {

@@ -21,6 +21,6 @@ func main() {
 	boot.Main(func(_ context.Context, env *config.Reader, cfg aws.Config) (any, error) {
 		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
 		h := handler{secret.NewVault(kms.NewFromConfig(cfg), env.String(topology.EnvKey), store), clock.System}
-		return api.Serve(api.Route{Method: "PUT", Path: "/v1/secrets/{name}", Handler: h.handle})
+		return api.Serve(store, api.Route{Method: "PUT", Path: "/v1/secrets/{name}", Handler: h.handle})
 	})
 }

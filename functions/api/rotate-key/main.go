@@ -25,6 +25,6 @@ func main() {
 			return nil, err
 		}
 		h := handler{store, secrets.Hasher(), clock.System}
-		return api.Serve(api.Route{Method: "POST", Path: "/v1/keys/{id}/rotate", Handler: h.handle})
+		return api.Serve(store, api.Route{Method: "POST", Path: "/v1/keys/{id}/rotate", Handler: h.handle})
 	})
 }

@@ -22,6 +22,6 @@ func main() {
 		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
 		waker := wakeup.NewSender(sqs.NewFromConfig(cfg), env.String(topology.EnvQueue(topology.Wakeups)))
 		h := handler{store, waker, clock.System}
-		return api.Serve(api.Route{Method: "PATCH", Path: "/v1/tenants/{id}", Handler: h.handle})
+		return api.Serve(store, api.Route{Method: "PATCH", Path: "/v1/tenants/{id}", Handler: h.handle})
 	})
 }

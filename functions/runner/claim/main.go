@@ -36,6 +36,6 @@ func main() {
 			schemes:      env.List("OUTPOST_REPO_SCHEMES"),
 			providerURLs: env.Pairs("OUTPOST_PROVIDER_URLS"),
 		}
-		return api.Serve(api.Route{Method: "POST", Path: "/runner/v1/claim", Handler: h.handle})
+		return api.Serve(nil, api.Route{Method: "POST", Path: "/runner/v1/claim", Handler: h.handle})
 	})
 }

@@ -23,6 +23,6 @@ func main() {
 			store:    table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System),
 			workflow: workflow.NewClient(sfn.NewFromConfig(cfg), env.String(topology.EnvWorkflow)),
 		}
-		return api.Serve(api.Route{Method: "POST", Path: "/runner/v1/finish", Handler: h.handle})
+		return api.Serve(nil, api.Route{Method: "POST", Path: "/runner/v1/finish", Handler: h.handle})
 	})
 }

@@ -22,6 +22,6 @@ func main() {
 			clock:  clock.System,
 			timing: env.Timing(),
 		}
-		return api.Serve(api.Route{Method: "POST", Path: "/runner/v1/heartbeat", Handler: h.handle})
+		return api.Serve(nil, api.Route{Method: "POST", Path: "/runner/v1/heartbeat", Handler: h.handle})
 	})
 }

@@ -20,6 +20,6 @@ func main() {
 		h := handler{
 			store: table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System),
 		}
-		return api.Serve(api.Route{Method: "POST", Path: "/runner/v1/pin", Handler: h.handle})
+		return api.Serve(nil, api.Route{Method: "POST", Path: "/runner/v1/pin", Handler: h.handle})
 	})
 }

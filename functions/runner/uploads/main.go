@@ -22,6 +22,6 @@ func main() {
 			store:     table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System),
 			artifacts: artifact.New(cfg, env.String(topology.EnvBucket)),
 		}
-		return api.Serve(api.Route{Method: "POST", Path: "/runner/v1/uploads", Handler: h.handle})
+		return api.Serve(nil, api.Route{Method: "POST", Path: "/runner/v1/uploads", Handler: h.handle})
 	})
 }

@@ -9,10 +9,12 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"outpost/shared/api"
+	"outpost/shared/audit"
 	"outpost/shared/clock"
 	"outpost/shared/contract"
 	"outpost/shared/problem"
@@ -67,10 +69,26 @@ type Route struct {
 	lambda api.Lambda
 }
 
+// unguarded counts and keeps nothing: a test of a handler is about the handler.
+// The real guard has its tests in shared/api.
+type unguarded struct{}
+
+func (unguarded) CountRequest(_ context.Context, _ string, limit int) (table.RateWindow, error) {
+	return table.RateWindow{Limit: limit, Left: limit - 1, Length: time.Minute, Resets: time.Minute}, nil
+}
+
+func (unguarded) NoteRefusal(context.Context, string, string, audit.Event) error { return nil }
+
 // Serve serves one route.
 func Serve(t testing.TB, method, path string, h api.Handler) *Route {
 	t.Helper()
-	lambda, err := api.Serve(api.Route{Method: method, Path: path, Handler: h})
+	return ServeBehind(t, unguarded{}, method, path, h)
+}
+
+// ServeBehind serves one route behind a guard.
+func ServeBehind(t testing.TB, guard api.Guard, method, path string, h api.Handler) *Route {
+	t.Helper()
+	lambda, err := api.Serve(guard, api.Route{Method: method, Path: path, Handler: h})
 	if err != nil {
 		t.Fatal(err)
 	}

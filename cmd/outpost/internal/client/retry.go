@@ -10,9 +10,9 @@ const (
 	maxTries  = 5
 	firstStep = 250 * time.Millisecond
 	lastStep  = 5 * time.Second
-	// maxAfter is the longest Retry-After that is waited for. A quota that
-	// comes back tomorrow is told at once.
-	maxAfter = 30 * time.Second
+	// maxAfter is the longest Retry-After that is waited for: the window of a rate
+	// limit. A quota that comes back tomorrow is told at once.
+	maxAfter = time.Minute
 )
 
 // pause tells whether to try again after err, the try-th in a row, and when:

@@ -1,0 +1,20 @@
+package table
+
+import (
+	"context"
+	"time"
+
+	"outpost/shared/audit"
+	"outpost/shared/id"
+)
+
+// NoteRefusal writes that a change was refused. What the same actor was refused
+// for the same reason within a minute is one row: its first event, counted. Its
+// key follows from the three, so that one write does it.
+func (t *Table) NoteRefusal(ctx context.Context, tenantID, reason string, e audit.Event) error {
+	e.ID = id.Derived(id.Audit, e.At.Truncate(time.Minute), e.Actor+"\x00"+reason)
+	row := newAuditRow(tenantID, e)
+	return t.again(ctx, func() error {
+		return written(t.items.Update("PK", row.PK).Range("SK", row.SK).SetIfNotExists("Event", row.Event).Add("Count", 1).Run(ctx), nil)
+	})
+}
