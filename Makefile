@@ -22,7 +22,7 @@ CDK_CLI := build/.cdk/node_modules/.bin/cdk
 CDK := JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 $(CDK_CLI) -c env=$(ENV)
 
 .PHONY: operator preflight smoke synth diff bootstrap deploy images destroy named build-aws
-.PHONY: help demo run test e2e race bench check generate cost fmt build tools require clean
+.PHONY: help demo run test e2e race prove bench check generate cost fmt build tools require clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ e2e: require build $(TOOLS)/gotestsum ## What needs more: python3 with venv (aid
 
 race: require build $(TOOLS)/gotestsum ## The concurrent packages once more under the race detector (needs a C compiler)
 	@$(TESTSUM) build/race.json -- -race -shuffle=on -count=1 -timeout 15m $(RACE)
+
+prove: require build ## Try to break every promise at full size, and rewrite docs/guarantees.md (ONLY="./shared/table …": those packages alone)
+	@build/prove $(ONLY)
 
 bench: require build ## Measure, and rewrite docs/benchmarks.md
 	@build/bench

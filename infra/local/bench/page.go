@@ -129,7 +129,7 @@ func (p *page) lines(root string) error {
 	fence, tools := 0, 0
 	var inside, outside []string
 	for dir, n := range byDir {
-		if slices.Contains([]string{"provider", "agents", "demo", "demorepo", "bench", "install", "sdktest"}, dir) {
+		if slices.Contains([]string{"provider", "agents", "demo", "demorepo", "bench", "install", "sdktest", "guarantee", "prove"}, dir) {
 			tools += n
 			outside = append(outside, fmt.Sprintf("%s %d", dir, n))
 		} else {
@@ -141,7 +141,7 @@ func (p *page) lines(root string) error {
 	slices.Sort(outside)
 	p.head("Lines of infra/local, with comments, without tests", "", "lines", "by folder")
 	p.row("in place of AWS (the fence: about 2,500)", fence, strings.Join(inside, ", "))
-	p.row("scripted provider, demo, benchmarks, installation", tools, strings.Join(outside, ", "))
+	p.row("scripted provider, demo, benchmarks, proofs, installation", tools, strings.Join(outside, ", "))
 	return nil
 }
 
