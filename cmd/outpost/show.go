@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"outpost/cmd/outpost/internal/client"
-	"outpost/cmd/outpost/internal/compare"
 	"outpost/cmd/outpost/internal/live"
 	"outpost/cmd/outpost/internal/table"
 	"outpost/shared/id"
@@ -105,36 +104,6 @@ func firstLine(s string) string {
 		short += " …"
 	}
 	return short
-}
-
-type listCommand struct {
-	Limit int  `default:"20" placeholder:"N" help:"How many at most (default: 20)."`
-	JSON  bool `name:"json" help:"Write one JSON array of the API's tasks."`
-}
-
-func (c *listCommand) Run(s *session) error {
-	if c.Limit < 1 {
-		return usage("--limit must be at least 1")
-	}
-	tasks, err := s.api.Tasks(s.ctx, c.Limit)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return s.writeJSON(tasks)
-	}
-	columns := []table.Column{{Title: "TASK"}, {Title: "STATE"}, {Title: "SUCCEEDED", Align: table.Right}, {Title: "CREATED"}, {Title: "REPO"}, {Title: "TAGS"}}
-	var rows [][]table.Cell
-	for _, t := range tasks {
-		state, style := string(t.State), table.Busy
-		if t.State == task.Completed {
-			state, style = string(t.Outcome), compare.Style(task.State(t.Outcome))
-		}
-		rows = append(rows, []table.Cell{{Text: t.ID}, {Text: state, Style: style},
-			{Text: fmt.Sprintf("%d/%d", t.RunCounts.Succeeded, t.RunCounts.Total)},
-			{Text: when(t.CreatedAt)}, {Text: t.Repo}, {Text: strings.Join(t.Tags, " ")}})
-	}
-	return s.writeTable(columns, rows)
 }
 
 type agentsCommand struct {

@@ -44,16 +44,47 @@ func NewULID(now time.Time) string {
 	return ulid.MustNew(ulid.Timestamp(now), rand.Reader).String()
 }
 
+// FirstULID returns the smallest ULID that is made at a time or later, by the
+// millisecond; for times before 1970 it is the smallest of all.
+func FirstULID(at time.Time) string {
+	var u ulid.ULID
+	if ms := at.UnixMilli(); ms > 0 {
+		must(u.SetTime(min(uint64(ms), ulid.MaxTime())))
+	}
+	return u.String()
+}
+
+// PreviousULID returns the largest ULID before one; empty where there is none.
+func PreviousULID(u string) string {
+	v, err := ulid.ParseStrict(u)
+	if err != nil {
+		return ""
+	}
+	for i := len(v) - 1; i >= 0; i-- {
+		v[i]--
+		if v[i] != 0xff { // nothing to borrow
+			return v.String()
+		}
+	}
+	return ""
+}
+
 // Derived returns the id of a kind that follows from a time, to the millisecond,
 // and a name: the same for the same, so that what is written under it is one row
 // whoever writes it.
 func Derived(k Kind, at time.Time, name string) string {
 	var u ulid.ULID
 	sum := sha256.Sum256([]byte(name))
-	if u.SetTime(ulid.Timestamp(at)) != nil || u.SetEntropy(sum[:10]) != nil {
-		panic("id: the time does not fit a ULID") // it ends in the year 10889
-	}
+	must(u.SetTime(ulid.Timestamp(at)))
+	must(u.SetEntropy(sum[:10]))
 	return string(k) + "_" + u.String()
+}
+
+// must holds where the time is before the year 10889.
+func must(err error) {
+	if err != nil {
+		panic("id: " + err.Error())
+	}
 }
 
 // ULID returns the ULID part of an id of kind k, or an error that names the

@@ -38,6 +38,7 @@ type Idempotency struct {
 // ErrIdempotencyMismatch for a used idempotency key, ErrKeyRevoked,
 // ErrTenantInactive, ErrLimitsChanged, *QuotaError, or ErrConflict.
 func (t *Table) Admit(ctx context.Context, tenantID string, a Admission) error {
+	a.Task.Agents = task.AgentsOf(a.Task.Runs)
 	return t.again(ctx, func() error {
 		err := transacted(t.admission(tenantID, a).Run(ctx))
 		var c *conditionFailed

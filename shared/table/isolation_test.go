@@ -45,7 +45,10 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 		"Task":   func() bool { _, err := b.Task(ctx, who, tk.ID); return notFound(err) },
 		"Prompt": func() bool { _, err := b.Prompt(ctx, who, tk.ID); return notFound(err) },
 		"Run":    func() bool { _, err := b.Run(ctx, who, r.ID); return notFound(err) },
-		"Tasks":  func() bool { got, _, err := b.Tasks(ctx, who, "", 10); return err == nil && len(got) == 0 },
+		"Tasks": func() bool {
+			got, _, err := b.Tasks(ctx, who, table.TaskRange{}, 10)
+			return err == nil && len(got) == 0
+		},
 		"RunEvents": func() bool {
 			got, _, err := b.RunEvents(ctx, who, r.ID, 0, 10)
 			for _, e := range got {

@@ -127,7 +127,7 @@ func TestFiftyEqualSubmissionsMakeOneTask(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	tasks, next, err := b.Tasks(b.ctx, b.tenant, "", 10)
+	tasks, next, err := b.Tasks(b.ctx, b.tenant, table.TaskRange{}, 10)
 	b.must(err)
 	if first.Load() != 1 || replays.Load() != 49 || len(tasks) != 1 || next != "" {
 		t.Errorf("%d first answers, %d replays, %d tasks", first.Load(), replays.Load(), len(tasks))
@@ -300,7 +300,7 @@ func TestCountersAgreeWithRowsUnderFaults(t *testing.T) {
 			}
 		})
 		queued, inflight, admitted := 0, 0, 0
-		tasks, _, err := again(func() ([]task.Task, string, error) { return b.Tasks(b.ctx, b.tenant, "", 1000) })
+		tasks, _, err := again(func() ([]task.Task, string, error) { return b.Tasks(b.ctx, b.tenant, table.TaskRange{}, 1000) })
 		b.must(err)
 		for _, tk := range tasks {
 			full, _, err := again(func() (task.Task, string, error) { f, err := b.Task(b.ctx, b.tenant, tk.ID); return f, "", err })

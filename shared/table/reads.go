@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"time"
 
 	"github.com/guregu/dynamo/v2"
 
@@ -56,18 +57,32 @@ func (t *Table) runRow(ctx context.Context, tenantID, runID string) (row runRow,
 	return row, err
 }
 
-// Tasks returns up to limit tasks without their runs, newest first, that are
-// older than the task named by after (empty: from the newest). next is empty
-// at the end, else what to pass as after.
-func (t *Table) Tasks(ctx context.Context, tenantID, after string, limit int) (tasks []task.Task, next string, err error) {
+// TaskRange is a part of a tenant's list of tasks.
+type TaskRange struct {
+	After        string    // id of the task that the part begins behind; empty: the newest
+	Since, Until time.Time // created at Since or later, before Until; zero: without end
+}
+
+// Tasks returns up to limit tasks of a range without their runs, newest first.
+// It reads no task outside of the range, whose times count by the millisecond.
+// next is empty at the end, else what to pass as After.
+func (t *Table) Tasks(ctx context.Context, tenantID string, r TaskRange, limit int) (tasks []task.Task, next string, err error) {
 	q := t.items.Get("GSI1PK", tenantPK(tenantID)+"#TASKS").Index("GSI1").Order(dynamo.Descending).SearchLimit(limit + 1)
-	if after != "" {
-		u, err := id.ULID(id.Task, after)
+	from, last := id.FirstULID(r.Since), "~" // behind every ULID
+	if !r.Until.IsZero() {
+		last = id.PreviousULID(id.FirstULID(r.Until.Add(time.Millisecond - 1))) // a part of a millisecond still belongs to the range
+	}
+	if r.After != "" {
+		u, err := id.ULID(id.Task, r.After)
 		if err != nil {
 			return nil, "", ErrNotFound
 		}
-		q.Range("GSI1SK", dynamo.Less, u)
+		last = min(last, id.PreviousULID(u))
 	}
+	if from > last {
+		return nil, "", nil
+	}
+	q.Range("GSI1SK", dynamo.Between, from, last)
 	var rows []taskRow
 	cut, err := q.AllWithLastEvaluatedKey(ctx, &rows)
 	if err != nil {

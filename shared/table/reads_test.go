@@ -40,7 +40,7 @@ func TestEveryMethodKeepsItsPrice(t *testing.T) {
 		{"Task", func() error { _, err := b.Task(b.ctx, b.tenant, tk.ID); return err }, one("Query")},
 		{"Prompt", func() error { _, err := b.Prompt(b.ctx, b.tenant, tk.ID); return err }, one("GetItem")},
 		{"Run", func() error { _, err := b.Run(b.ctx, b.tenant, tk.Runs[0].ID); return err }, one("GetItem")},
-		{"Tasks", func() error { _, _, err := b.Tasks(b.ctx, b.tenant, "", 20); return err }, one("Query")},
+		{"Tasks", func() error { _, _, err := b.Tasks(b.ctx, b.tenant, table.TaskRange{}, 20); return err }, one("Query")},
 		{"KeyByHash", func() error { _, err := b.KeyByHash(b.ctx, b.caller.KeyHash); return err }, one("GetItem")},
 		{"Secrets", func() error { _, err := b.Secrets(b.ctx, b.tenant); return err }, one("Query")},
 		{"Secret", func() error {
@@ -93,7 +93,7 @@ func TestALongListOfLargeTasksIsReadWhole(t *testing.T) {
 	}
 	after, previous, seen, pages := "", "~", 0, 0
 	for {
-		page, next, err := b.Tasks(b.ctx, b.tenant, after, 100)
+		page, next, err := b.Tasks(b.ctx, b.tenant, table.TaskRange{After: after}, 100)
 		b.must(err)
 		pages++
 		for _, tk := range page {

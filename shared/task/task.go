@@ -6,6 +6,7 @@
 package task
 
 import (
+	"slices"
 	"time"
 
 	"outpost/shared/agent"
@@ -70,8 +71,19 @@ type Task struct {
 	StartedAt time.Time // zero until the first run starts
 	EndedAt   time.Time // zero until completed
 	Tally     Tally
+	Agents    []string // of its runs, each once, in order
 	// Runs is filled by reads of one task, in order of their numbers.
 	Runs []Run
+}
+
+// AgentsOf lists the agents of runs, each once, in order.
+func AgentsOf(runs []Run) (agents []string) {
+	for _, r := range runs {
+		if !slices.Contains(agents, r.Agent) {
+			agents = append(agents, r.Agent)
+		}
+	}
+	return agents
 }
 
 // Tally counts a task's runs. The settlement that moves Remaining to 0

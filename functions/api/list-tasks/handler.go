@@ -8,11 +8,12 @@ import (
 
 	"outpost/shared/api"
 	"outpost/shared/problem"
+	"outpost/shared/table"
 	"outpost/shared/task"
 )
 
 type store interface {
-	Tasks(ctx context.Context, tenantID, after string, limit int) (tasks []task.Task, next string, err error)
+	Tasks(ctx context.Context, tenantID string, r table.TaskRange, limit int) (tasks []task.Task, next string, err error)
 }
 
 type handler struct {
@@ -48,7 +49,7 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	}
 	page := api.Page[api.Summary]{Data: []api.Summary{}}
 	for looked := 0; looked < maxLooked; {
-		tasks, next, err := h.store.Tasks(ctx, r.Caller.Tenant, after, min(batch, maxLooked-looked))
+		tasks, next, err := h.store.Tasks(ctx, r.Caller.Tenant, table.TaskRange{After: after, Since: f.since, Until: f.until}, min(batch, maxLooked-looked))
 		if err != nil {
 			return api.Response{}, err
 		}
@@ -73,12 +74,12 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 
 // filter is what the caller wants to see.
 type filter struct {
-	state, repo, tag string
-	since, until     time.Time
+	state, agent, repo, tag string
+	since, until            time.Time
 }
 
 func newFilter(q map[string]string) (filter, error) {
-	f := filter{state: q["state"], repo: q["repo"], tag: q["tag"]}
+	f := filter{state: q["state"], agent: q["agent"], repo: q["repo"], tag: q["tag"]}
 	for name, at := range map[string]*time.Time{"since": &f.since, "until": &f.until} {
 		if q[name] == "" {
 			continue
@@ -95,11 +96,11 @@ func newFilter(q map[string]string) (filter, error) {
 // everything tells whether each task passes, so that no page reads more tasks
 // than it shows.
 func (f filter) everything() bool {
-	return f.state == "" && f.repo == "" && f.tag == "" && f.since.IsZero() && f.until.IsZero()
+	return f.state == "" && f.agent == "" && f.repo == "" && f.tag == ""
 }
 
 func (f filter) matches(t task.Task) bool {
-	return (f.state == "" || string(t.State) == f.state) && (f.repo == "" || t.Spec.Repo == f.repo) &&
+	return (f.state == "" || string(t.State) == f.state) && (f.agent == "" || slices.Contains(t.Agents, f.agent)) && (f.repo == "" || t.Spec.Repo == f.repo) &&
 		(f.tag == "" || slices.Contains(t.Spec.Tags, f.tag)) &&
 		(f.since.IsZero() || !t.CreatedAt.Before(f.since)) && (f.until.IsZero() || t.CreatedAt.Before(f.until))
 }

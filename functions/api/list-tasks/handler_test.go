@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"outpost/infra/local/engines/enginetest"
 	"outpost/shared/api"
 	"outpost/shared/api/apitest"
@@ -40,14 +42,22 @@ func (w world) admit(c tenant.Caller, n int, spec task.Spec) (ids []string) {
 	w.T.Helper()
 	for range n {
 		w.Clock.Advance(time.Minute)
-		now := w.Clock.Now()
-		tk := task.Task{ID: id.New(id.Task, now), Tenant: c.Tenant, State: task.Queued, CreatedAt: now, Spec: spec, Tally: task.Tally{Total: 1, Remaining: 1}}
-		tk.Spec.Priority = task.Normal
-		tk.Runs = []task.Run{{ID: id.ForRun(tk.ID, 1), Task: tk.ID, Tenant: c.Tenant, Number: 1, Agent: "claude", Priority: task.Normal, State: task.Queued, CreatedAt: now}}
-		w.Must(w.Admit(w.T.Context(), c.Tenant, table.Admission{Caller: c, Task: tk, Prompt: "p", RunsPerDay: plan.Unlimited, Audit: audit.Event{ID: id.New(id.Audit, now), At: now}}))
-		ids = append([]string{tk.ID}, ids...)
+		ids = append([]string{w.admitOne(c, spec, "claude").ID}, ids...)
 	}
 	return ids
+}
+
+// admitOne admits a task with a run of each agent.
+func (w world) admitOne(c tenant.Caller, spec task.Spec, agents ...string) task.Task {
+	w.T.Helper()
+	now := w.Clock.Now()
+	tk := task.Task{ID: id.New(id.Task, now), Tenant: c.Tenant, State: task.Queued, CreatedAt: now, Spec: spec, Tally: task.Tally{Total: len(agents), Remaining: len(agents)}}
+	tk.Spec.Priority = task.Normal
+	for i, a := range agents {
+		tk.Runs = append(tk.Runs, task.Run{ID: id.ForRun(tk.ID, i+1), Task: tk.ID, Tenant: c.Tenant, Number: i + 1, Agent: a, Priority: task.Normal, State: task.Queued, CreatedAt: now})
+	}
+	w.Must(w.Admit(w.T.Context(), c.Tenant, table.Admission{Caller: c, Task: tk, Prompt: "p", RunsPerDay: plan.Unlimited, Audit: audit.Event{ID: id.New(id.Audit, now), At: now}}))
+	return tk
 }
 
 // all follows the cursors of a query to the end.
@@ -108,6 +118,71 @@ func TestFiltersFindWhatMatchesAcrossPages(t *testing.T) {
 	}
 }
 
+// Whatever the filter and the size of pages, the pages hold what a filter over
+// everything holds, newest first and each once, while others are added.
+func TestFiltersAgreeWithAModel(t *testing.T) {
+	w := newWorld(t)
+	var tasks []task.Task
+	rapid.Check(t, func(t *rapid.T) {
+		pick := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(t, name) }
+		add := func() {
+			w.Clock.Advance(time.Duration(rapid.IntRange(0, 1500).Draw(t, "microseconds")) * time.Microsecond)
+			spec := task.Spec{Repo: pick("repo", "https://h/a", "https://h/b"), Tags: []string{pick("tag", "x", "y")}}
+			agents := rapid.SliceOfN(rapid.SampledFrom([]string{"claude", "codex", "aider"}), 1, 3).Draw(t, "agents")
+			tasks = append(tasks, w.admitOne(w.Caller, spec, agents...))
+		}
+		for range rapid.IntRange(1, 4).Draw(t, "more") {
+			add()
+		}
+		q, want := url.Values{}, func(task.Task) bool { return true }
+		and := func(name, value string, f func(task.Task) bool) {
+			if rapid.Bool().Draw(t, "by "+name) {
+				before := want
+				q.Set(name, value)
+				want = func(tk task.Task) bool { return before(tk) && f(tk) }
+			}
+		}
+		repo, tag, agent := pick("a repo", "https://h/a", "https://h/c"), pick("a tag", "x", "z"), pick("an agent", "claude", "grok", "aider")
+		and("repo", repo, func(tk task.Task) bool { return tk.Spec.Repo == repo })
+		and("tag", tag, func(tk task.Task) bool { return tk.Spec.Tags[0] == tag })
+		and("agent", agent, func(tk task.Task) bool {
+			return slices.ContainsFunc(tk.Runs, func(r task.Run) bool { return r.Agent == agent })
+		})
+		and("state", "queued", func(tk task.Task) bool { return true })
+		at := func(name string) time.Time { return tasks[rapid.IntRange(0, len(tasks)-1).Draw(t, name)].CreatedAt }
+		since, until := at("since"), at("until")
+		and("since", since.Format(time.RFC3339Nano), func(tk task.Task) bool { return !tk.CreatedAt.Before(since) })
+		and("until", until.Format(time.RFC3339Nano), func(tk task.Task) bool { return tk.CreatedAt.Before(until) })
+
+		old := len(tasks)
+		seen := map[string]int{}
+		last := "~"
+		for cursor := ""; ; {
+			query := q.Encode() + fmt.Sprintf("&limit=%d", rapid.IntRange(1, 40).Draw(t, "limit")) + cursor
+			var page api.Page[api.Summary]
+			w.As(w.Caller, apitest.Request{Query: query}).Into(w.T, 200, &page)
+			for _, s := range page.Data {
+				if seen[s.ID]++; s.ID >= last {
+					t.Fatalf("%s stands behind %s", s.ID, last)
+				}
+				last = s.ID
+			}
+			if !page.HasMore {
+				break
+			}
+			cursor = "&cursor=" + *page.NextCursor
+			if rapid.IntRange(0, 9).Draw(t, "meanwhile") == 0 {
+				add()
+			}
+		}
+		for i, tk := range tasks {
+			if n := seen[tk.ID]; n > 1 || (i < old && (n == 1) != want(tk)) || (n == 1 && !want(tk)) {
+				t.Fatalf("%s stands %d times under %v", tk.ID, n, q)
+			}
+		}
+	})
+}
+
 func TestAPageLooksAtAThousandTasksAtMost(t *testing.T) {
 	looked := 0
 	h := handler{endless{&looked}, api.NewCursors([]byte("of a test"))}
@@ -123,7 +198,7 @@ func TestAPageLooksAtAThousandTasksAtMost(t *testing.T) {
 // endless has tasks without end, none of which has a tag.
 type endless struct{ looked *int }
 
-func (e endless) Tasks(_ context.Context, _, _ string, limit int) (tasks []task.Task, next string, err error) {
+func (e endless) Tasks(_ context.Context, _ string, _ table.TaskRange, limit int) (tasks []task.Task, next string, err error) {
 	for range limit {
 		*e.looked++
 		next = id.New(id.Task, settlementtest.Start)
@@ -168,7 +243,7 @@ func TestParametersThatAreRefused(t *testing.T) {
 	w := newWorld(t)
 	for query, field := range map[string]string{
 		"limit=0": "limit", "limit=101": "limit", "limit=ten": "limit", "limit=1e1": "limit", "limit=99999999999999999999": "limit",
-		"state=done": "state", "since=yesterday": "since", "until=2026-13-01T00:00:00Z": "until", "tag=a%20b": "tag", "repo=": "repo", "agent=claude": "agent",
+		"state=done": "state", "since=yesterday": "since", "until=2026-13-01T00:00:00Z": "until", "tag=a%20b": "tag", "repo=": "repo", "agent=nobody": "agent", "colour=red": "colour",
 	} {
 		w.As(w.Caller, apitest.Request{Query: query}).Refused(t, problem.InvalidParameter, field)
 	}

@@ -291,7 +291,7 @@ func judge(t *testing.T, dir, tenantID string, tasks []string, runsPerTask int) 
 	store := table.New(dynamodb.NewFromConfig(aws.Config{Region: engines.Region, BaseEndpoint: &db.Endpoint,
 		Credentials: credentials.NewStaticCredentialsProvider(engines.AccessKey, engines.SecretKey, "")}), "outpost", clock.System)
 	ctx := t.Context()
-	listed, _, err := store.Tasks(ctx, tenantID, "", 1000)
+	listed, _, err := store.Tasks(ctx, tenantID, table.TaskRange{}, 1000)
 	if err != nil || len(listed) != len(tasks) {
 		t.Errorf("%d tasks are stored, %d were admitted, %v", len(listed), len(tasks), err)
 	}

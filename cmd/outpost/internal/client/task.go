@@ -192,12 +192,35 @@ type page[T any] struct {
 // maxPage is the most that the API returns at once.
 const maxPage = 100
 
-// Tasks returns up to n tasks, newest first.
-func (c *Client) Tasks(ctx context.Context, n int) ([]Task, error) {
+// TaskFilter says which tasks a list holds; what is empty does not matter.
+type TaskFilter struct {
+	State, Agent, Repo, Tag string
+	Since, Until            time.Time // created at Since or later, before Until
+}
+
+func (f TaskFilter) query() url.Values {
+	q := url.Values{}
+	for name, value := range map[string]string{"state": f.State, "agent": f.Agent, "repo": f.Repo, "tag": f.Tag} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	for name, at := range map[string]time.Time{"since": f.Since, "until": f.Until} {
+		if !at.IsZero() {
+			q.Set(name, at.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	return q
+}
+
+// Tasks returns the newest n tasks that pass a filter, or all when there are
+// fewer.
+func (c *Client) Tasks(ctx context.Context, f TaskFilter, n int) ([]Task, error) {
 	tasks := []Task{}
 	cursor := ""
 	for len(tasks) < n {
-		q := url.Values{"limit": {strconv.Itoa(min(n-len(tasks), maxPage))}}
+		q := f.query()
+		q.Set("limit", strconv.Itoa(min(n-len(tasks), maxPage)))
 		if cursor != "" {
 			q.Set("cursor", cursor)
 		}
