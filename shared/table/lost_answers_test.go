@@ -51,13 +51,18 @@ func refused(r *http.Request, exception string) *http.Response {
 func benchHearing(t *testing.T, f answers) *bench {
 	c := clock.NewManual(start)
 	plain := enginetest.Client(t, nil)
-	client := dynamodb.New(enginetest.Client(t, f).Options(), func(o *dynamodb.Options) {
+	return benchOn(t, table.New(insistent(enginetest.Client(t, f)), enginetest.TableName(t, plain), c), c)
+}
+
+// insistent is a client that repeats failed requests as in production, but
+// without waiting.
+func insistent(client *dynamodb.Client) *dynamodb.Client {
+	return dynamodb.New(client.Options(), func(o *dynamodb.Options) {
 		o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
 			s.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
 			s.RateLimiter = noLimit{}
 		})
 	})
-	return benchOn(t, table.New(client, enginetest.TableName(t, plain), c), c)
 }
 
 type noLimit struct{}
