@@ -23,6 +23,7 @@ const (
 	BodyTooLarge        Code = "body_too_large"
 	UnsupportedMedia    Code = "unsupported_media_type"
 	ValidationFailed    Code = "validation_failed"
+	MissingSecret       Code = "missing_secret"
 	IdempotencyMismatch Code = "idempotency_mismatch"
 	RateLimited         Code = "rate_limited"
 	QuotaExceeded       Code = "quota_exceeded"
@@ -57,6 +58,7 @@ var table = []Info{
 	{BodyTooLarge, 413, "The body is too large.", false},
 	{UnsupportedMedia, 415, "The body must be JSON.", false},
 	{ValidationFailed, 422, "The request is not valid.", false},
+	{MissingSecret, 422, "A provider's key is not set.", false},
 	{IdempotencyMismatch, 422, "The idempotency key was used with another body.", false},
 	{RateLimited, 429, "Too many requests.", true},
 	{QuotaExceeded, 429, "The daily quota is used up.", true},

@@ -116,16 +116,10 @@ func (t *Table) refusal(ctx context.Context, tenantID string, a Admission, faile
 		return err
 	}
 	if a.Idempotency != nil && failed[condIdempotency] {
-		var row idempotencyRow
-		if err := t.get(ctx, idempotencyKey(tenantID, a.Idempotency.Key), &row); errors.Is(err, ErrNotFound) {
-			return errRaced // it expired this moment
-		} else if err != nil {
+		if err := t.Answered(ctx, tenantID, a.Idempotency.Key, a.Idempotency.BodyHash); err != nil {
 			return err
 		}
-		if row.BodyHash != a.Idempotency.BodyHash {
-			return ErrIdempotencyMismatch
-		}
-		return &Replay{row.Status, row.Body}
+		return errRaced // it expired this moment
 	}
 	switch {
 	case failed[condKey]:
@@ -144,6 +138,22 @@ func (t *Table) refusal(ctx context.Context, tenantID string, a Admission, faile
 	default:
 		return errRaced // what stood in the way is gone
 	}
+}
+
+// Answered returns *Replay or ErrIdempotencyMismatch when an idempotency key was
+// used within 24 hours, and nil when it was not.
+func (t *Table) Answered(ctx context.Context, tenantID, idempotencyKeySent, bodyHash string) error {
+	var row idempotencyRow
+	err := t.get(ctx, idempotencyKey(tenantID, idempotencyKeySent), &row)
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && row.ExpiresAt <= t.clock.Now().Unix():
+		return nil
+	case err != nil:
+		return err
+	case row.BodyHash != bodyHash:
+		return ErrIdempotencyMismatch
+	}
+	return &Replay{row.Status, row.Body}
 }
 
 func (t *Table) quota(ctx context.Context, tenantID string, a Admission) error {

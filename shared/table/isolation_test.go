@@ -29,7 +29,10 @@ var open = map[string]string{
 // must find nothing and change nothing; one without a row here fails.
 func TestNoMethodReachesAnotherTenant(t *testing.T) {
 	a := newBench(t)
-	tk := a.admit(2)
+	first := a.admission(2)
+	first.Idempotency = &table.Idempotency{Key: "idem", BodyHash: "hash", Status: 202, Body: []byte("{}")}
+	a.must(a.Admit(a.ctx, a.tenant, first))
+	tk := first.Task
 	r := a.running("nonce")
 	queued := tk.Runs[1]
 	a.must(a.PutSecret(a.ctx, a.tenant, table.Sealed{Name: "OPENAI_API_KEY", Version: 1, Ciphertext: []byte{1}, WrappedKey: []byte{2}, SetAt: start}, by("secret.put")))
@@ -57,6 +60,7 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			return err == nil
 		},
 		"Queue":        func() bool { got, err := b.Queue(ctx, who, 10); return err == nil && len(got) == 0 },
+		"Answered":     func() bool { return b.Answered(ctx, who, "idem", "hash") == nil },
 		"CountRequest": func() bool { _, err := b.CountRequest(ctx, who, 5); return err == nil },
 		"NoteRefusal": func() bool {
 			return b.NoteRefusal(ctx, who, "forged", audit.Event{At: start, Action: "request.refused", Actor: "test"}) == nil

@@ -35,7 +35,7 @@ var SingleTable = TableSpec{
 // Functions lists every Lambda function. Those behind tenants' routes update the
 // table at least to count the request and to keep a refusal.
 var Functions = []Function{
-	api("create-task", "Admits a task in one transaction and wakes the scheduler.", use(Table, Get, Put, Update, Check), use(Queue(Wakeups), Send)).
+	api("create-task", "Admits a task in one transaction and wakes the scheduler.", use(Table, Get, Query, Put, Update, Check), use(Queue(Wakeups), Send)).
 		with("OUTPOST_REPO_SCHEMES"),
 	api("list-tasks", "Lists the tenant's tasks, newest first.", use(Table, Update), use(TableIndex("GSI1"), Query), use(PlatformSecret, Read)),
 	api("get-task", "Reads one task with its runs.", use(Table, Get, Query, Update)),

@@ -22,6 +22,8 @@ import (
 
 type store interface {
 	Admit(ctx context.Context, tenantID string, a table.Admission) error
+	Answered(ctx context.Context, tenantID, idempotencyKey, bodyHash string) error
+	Secrets(ctx context.Context, tenantID string) ([]table.Sealed, error)
 	Tenant(ctx context.Context, tenantID string) (tenant.Tenant, error)
 }
 
@@ -43,6 +45,14 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	if err := r.Decode(&in); err != nil {
 		return api.Response{}, err
 	}
+	secrets, err := h.store.Secrets(ctx, r.Caller.Tenant)
+	if err != nil {
+		return api.Response{}, err
+	}
+	in.set = map[string]bool{}
+	for _, s := range secrets {
+		in.set[s.Name] = true
+	}
 	res, err := h.admit(ctx, r, in, r.Caller)
 	if errors.Is(err, table.ErrLimitsChanged) {
 		tn, readErr := h.store.Tenant(ctx, r.Caller.Tenant)
@@ -52,6 +62,13 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 		caller := r.Caller
 		caller.Entitlement = tn.Entitlement
 		res, err = h.admit(ctx, r, in, caller)
+	}
+	if key := r.Header["idempotency-key"]; err != nil && key != "" {
+		// What was accepted once is answered so again, whatever has changed since.
+		var first *table.Replay
+		if errors.As(h.store.Answered(ctx, r.Caller.Tenant, key, hashOf(r.Body)), &first) {
+			return replayed(first)
+		}
 	}
 	if errors.Is(err, table.ErrLimitsChanged) {
 		p := problem.New(problem.Busy, "The account's limits are changing; try again.").Because(err)

@@ -16,7 +16,9 @@ import (
 	"outpost/shared/agent"
 	"outpost/shared/api"
 	"outpost/shared/api/apitest"
+	"outpost/shared/audit"
 	"outpost/shared/clock"
+	"outpost/shared/id"
 	"outpost/shared/problem"
 	"outpost/shared/settlement/settlementtest"
 	"outpost/shared/table"
@@ -41,6 +43,7 @@ type world struct {
 func newWorld(t *testing.T, plan string) world {
 	c := clock.NewManual(settlementtest.Start)
 	w := apitest.New(t, enginetest.Table(t, c), c, plan)
+	w.SetSecrets(w.Caller)
 	return on(t, w, w.Table)
 }
 
@@ -220,7 +223,9 @@ func TestTheSameKeyReplaysTheSameBytesAndRefusesAnotherBody(t *testing.T) {
 	}
 	w.post(`{"repo":"https://h/a/b","prompt":"other","agents":["claude"]}`, "Idempotency-Key", "k").Refused(t, problem.IdempotencyMismatch, "Idempotency-Key")
 	var other api.Task
-	w.As(w.Stranger("pro"), apitest.Request{Body: body(nil), Header: map[string]string{"Idempotency-Key": "k"}}).Into(t, 202, &other)
+	stranger := w.Stranger("pro")
+	w.SetSecrets(stranger)
+	w.As(stranger, apitest.Request{Body: body(nil), Header: map[string]string{"Idempotency-Key": "k"}}).Into(t, 202, &other)
 	if strings.Contains(string(one.Body), other.ID) {
 		t.Error("a key is shared between tenants")
 	}
@@ -267,6 +272,7 @@ func TestWhoMayNotSubmit(t *testing.T) {
 	w.post(body(nil)).Refused(t, problem.Unauthorized, "")
 	_, suspended := w.NewTenant(tenant.Entitlement{Plan: "pro", State: tenant.Suspended, Version: 1})
 	suspended.Scopes = tenant.Scopes
+	w.SetSecrets(suspended)
 	w.As(suspended, apitest.Request{Body: body(nil)}).Refused(t, problem.TenantInactive, "")
 	if w.bell.rung.Load() != 0 {
 		t.Error("the scheduler was woken")
@@ -293,6 +299,7 @@ func (shifting) Admit(context.Context, string, table.Admission) error { return t
 func TestLimitsThatNeverStandStillAreBusy(t *testing.T) {
 	c := clock.NewManual(settlementtest.Start)
 	w := apitest.New(t, enginetest.Table(t, c), c, "pro")
+	w.SetSecrets(w.Caller)
 	a := on(t, w, shifting{w.Table}).post(body(nil))
 	if p := a.Refused(t, problem.Busy, ""); !p.Retryable || a.Header["Retry-After"] != "1" {
 		t.Errorf("%s %v", a.Body, a.Header)
@@ -308,13 +315,55 @@ func TestALostWakeupLosesNoTask(t *testing.T) {
 	}
 }
 
-func TestASubmissionIsOneTransactionAndOneSend(t *testing.T) {
+func TestASubmissionIsOneReadOneTransactionAndOneSend(t *testing.T) {
 	c, count := clock.NewManual(settlementtest.Start), &enginetest.Counter{}
 	name := enginetest.TableName(t, enginetest.Client(t, nil))
 	w := apitest.New(t, table.New(enginetest.Client(t, nil), name, c), c, "pro")
+	w.SetSecrets(w.Caller)
 	sees := on(t, w, table.New(enginetest.Client(t, count), name, c))
 	sees.post(body(map[string]any{"agents": []any{"all"}}), "Idempotency-Key", "k").Into(t, 202, nil)
-	if count.Calls() != 1 || sees.bell.rung.Load() != 1 {
+	if count.Calls() != 2 || sees.bell.rung.Load() != 1 {
 		t.Errorf("%d calls, %d sends", count.Calls(), sees.bell.rung.Load())
 	}
+}
+
+func TestAnAgentWithoutItsKeyIsRefusedBeforeAnythingIsQueued(t *testing.T) {
+	c := clock.NewManual(settlementtest.Start)
+	a := apitest.New(t, enginetest.Table(t, c), c, "pro")
+	w := on(t, a, a.Table)
+	p := w.post(body(map[string]any{"agents": []any{"claude", "codex"}})).Refused(t, problem.MissingSecret, "/agents/1")
+	if len(p.Errors) != 2 || !strings.Contains(p.Errors[0].Message, "ANTHROPIC_API_KEY") {
+		t.Errorf("nothing is set: %+v", p)
+	}
+	w.post(body(map[string]any{"agents": []any{"all"}})).Refused(t, problem.MissingSecret, "/agents/0")
+	w.SetSecrets(w.Caller, "ANTHROPIC_API_KEY", "DEEPSEEK_API_KEY")
+	for _, agents := range [][]any{{"claude", "codex"}, {"aider"}, {"codex"}} { // aider's own model is OpenAI's
+		w.post(body(map[string]any{"agents": agents})).Refused(t, problem.MissingSecret, "")
+	}
+	w.SetSecrets(w.Stranger("pro"))
+	w.post(body(map[string]any{"agents": []any{"codex"}})).Refused(t, problem.MissingSecret, "/agents/0")
+	if s, err := w.Standing(t.Context(), w.Tenant); err != nil || s.Load.Waiting != 0 {
+		t.Errorf("something waits: %+v, %v", s.Load, err)
+	}
+	var got api.Task
+	for _, agents := range [][]any{{"claude"}, {"all"}, {map[string]any{"agent": "aider", "model": "deepseek-chat"}}} {
+		if w.post(body(map[string]any{"agents": agents})).Into(t, 202, &got); len(got.Runs) != 1 {
+			t.Errorf("%v makes %+v", agents, got.Runs)
+		}
+	}
+}
+
+func TestWhatWasAcceptedIsAnsweredSoAgainWhateverHasChanged(t *testing.T) {
+	w := newWorld(t, "pro")
+	text := body(map[string]any{"agents": []any{"codex"}})
+	first := w.post(text, "Idempotency-Key", "once")
+	first.Into(t, 202, nil)
+	now := w.Clock.Now()
+	w.Must(w.DeleteSecret(t.Context(), w.Tenant, "OPENAI_API_KEY", table.By{Audit: audit.Event{ID: id.New(id.Audit, now), At: now}}))
+	if again := w.post(text, "Idempotency-Key", "once"); again.Status != 202 || again.Header["Idempotent-Replayed"] != "true" || string(again.Body) != string(first.Body) {
+		t.Errorf("answered %d %s", again.Status, again.Body)
+	}
+	w.post(text, "Idempotency-Key", "another").Refused(t, problem.MissingSecret, "/agents/0")
+	w.Clock.Advance(25 * time.Hour)
+	w.post(text, "Idempotency-Key", "once").Refused(t, problem.MissingSecret, "/agents/0")
 }

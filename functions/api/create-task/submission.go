@@ -28,6 +28,8 @@ type submission struct {
 	BudgetUSD      float64           `json:"budget_usd"`
 	Tags           []string          `json:"tags"`
 	Priority       task.Priority     `json:"priority"`
+
+	set map[string]bool // names of the secrets that the tenant has
 }
 
 // choice is one entry of agents, with its place in the body.
@@ -35,6 +37,7 @@ type choice struct {
 	agent agent.Agent
 	model string
 	field string
+	all   bool // it stands for one of "all"
 }
 
 // task makes the task that the submission asks for. What the contract cannot
@@ -46,6 +49,10 @@ func (in submission) task(tenantID string, limits plan.Plan, schemes []string, n
 		return task.Task{}, api.Invalid(wrong...)
 	}
 	if err := allowedBy(limits, choices); err != nil {
+		return task.Task{}, err
+	}
+	choices, err := in.withKeys(choices)
+	if err != nil {
 		return task.Task{}, err
 	}
 	if day := limits.RunsPerDay; day != plan.Unlimited && len(choices) > day {
@@ -94,7 +101,7 @@ func (in submission) choices(limits plan.Plan) (out []choice, wrong []problem.Fi
 			}
 			for _, a := range agent.All() {
 				if limits.Allows(a.Name) {
-					out = append(out, choice{a, a.DefaultModel, field})
+					out = append(out, choice{a, a.DefaultModel, field, true})
 				}
 			}
 			continue
@@ -109,7 +116,7 @@ func (in submission) choices(limits plan.Plan) (out []choice, wrong []problem.Fi
 		} else if _, err := a.Provider(named.Model); err != nil {
 			wrong = append(wrong, problem.Field{Field: field + "/model", Message: "must be a model of " + a.Name})
 		}
-		out = append(out, choice{a, named.Model, field})
+		out = append(out, choice{a, named.Model, field, false})
 	}
 	return out, wrong
 }
@@ -126,6 +133,29 @@ func allowedBy(limits plan.Plan, choices []choice) error {
 		return nil
 	}
 	return problem.New(problem.PlanLimit, fmt.Sprintf("The plan %s includes the agents %s.", limits.Name, strings.Join(limits.Agents, ", ")), wrong...)
+}
+
+// withKeys refuses choices whose provider's key the tenant has not set: their
+// runs could only fail. "all" means every agent with a key, and at least one.
+func (in submission) withKeys(choices []choice) (able []choice, err error) {
+	var missing []problem.Field
+	named := false
+	for _, c := range choices {
+		p, err := c.agent.Provider(c.model)
+		if err != nil {
+			return nil, err
+		}
+		if in.set[p.Secret] {
+			able = append(able, c)
+			continue
+		}
+		named = named || !c.all
+		missing = append(missing, problem.Field{Field: c.field, Message: fmt.Sprintf("%s needs the secret %s, which is not set", c.agent.Name, p.Secret)})
+	}
+	if named || len(able) == 0 {
+		return nil, problem.New(problem.MissingSecret, "Set your provider's key first: PUT /v1/secrets/{name}.", missing...)
+	}
+	return able, nil
 }
 
 // checkRepo wants a URL that can be cloned and holds no password.

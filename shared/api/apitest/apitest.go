@@ -13,10 +13,12 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"outpost/shared/agent"
 	"outpost/shared/api"
 	"outpost/shared/audit"
 	"outpost/shared/clock"
 	"outpost/shared/contract"
+	"outpost/shared/id"
 	"outpost/shared/problem"
 	"outpost/shared/settlement/settlementtest"
 	"outpost/shared/table"
@@ -44,6 +46,22 @@ func (w *World) Stranger(plan string) tenant.Caller {
 	_, c := w.NewTenant(tenant.Entitlement{Plan: plan, State: tenant.Active, Version: 1})
 	c.Scopes = tenant.Scopes
 	return c
+}
+
+// SetSecrets stores something under names of a tenant's secrets; every provider's
+// where none is named. It was sealed by nobody and cannot be opened.
+func (w *World) SetSecrets(c tenant.Caller, names ...string) {
+	w.T.Helper()
+	if len(names) == 0 {
+		for _, p := range agent.Providers() {
+			names = append(names, p.Secret)
+		}
+	}
+	for _, name := range names {
+		now := w.Clock.Now()
+		w.Must(w.PutSecret(context.Background(), c.Tenant, table.Sealed{Name: name, Version: 1, Ciphertext: []byte{1}, WrappedKey: []byte{1}, SetAt: now},
+			table.By{Audit: audit.Event{ID: id.New(id.Audit, now), At: now, Action: "secret.put", Actor: "test"}}))
+	}
 }
 
 // Request is what a caller sends.
