@@ -172,7 +172,7 @@ func (q *quotaRace) judge() (admitted, full int) {
 	b := q.clear
 	stored := map[int]int{} // runs by day
 	for after := ""; ; {
-		tasks, next, err := b.Tasks(b.ctx, b.tenant, after, 1000)
+		tasks, next, err := b.Tasks(b.ctx, b.tenant, table.TaskRange{After: after}, 1000)
 		b.must(err)
 		for _, tk := range tasks {
 			stored[tk.CreatedAt.Day()] += tk.Tally.Total
