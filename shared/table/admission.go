@@ -68,7 +68,7 @@ func (t *Table) admission(tenantID string, a Admission) writeTx {
 	tx.Check(t.goodKey(tenantID, a.Caller.KeyHash))
 	tx.Check(t.unchangedTenant(tenantID, a.Caller.Entitlement.Version))
 	meter := t.items.Update("PK", pk).Range("SK", meterSK(a.Task.CreatedAt)).
-		Add("Used", n).Set("TTL", now.Add(meterLife).Unix())
+		Add("Used", n).Set("TTL", now.Add(usageLife).Unix())
 	switch {
 	case a.RunsPerDay == plan.Unlimited:
 	case n > a.RunsPerDay: // never, not even on a day without a row

@@ -61,6 +61,8 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 		},
 		"Queue":        func() bool { got, err := b.Queue(ctx, who, 10); return err == nil && len(got) == 0 },
 		"Answered":     func() bool { return b.Answered(ctx, who, "idem", "hash") == nil },
+		"Usage":        func() bool { got, err := b.Usage(ctx, who, start, later); return err == nil && len(got) == 0 },
+		"Admitted":     func() bool { got, err := b.Admitted(ctx, who, start, later); return err == nil && len(got) == 0 },
 		"CountRequest": func() bool { _, err := b.CountRequest(ctx, who, 5); return err == nil },
 		"NoteRefusal": func() bool {
 			return b.NoteRefusal(ctx, who, "forged", audit.Event{At: start, Action: "request.refused", Actor: "test"}) == nil

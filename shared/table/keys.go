@@ -53,6 +53,10 @@ func eventSK(taskID string, n int, seq int64) string {
 
 func meterSK(day time.Time) string { return "METER#" + day.UTC().Format(time.DateOnly) }
 
+func usageSK(day time.Time, agent, model string) string {
+	return "USAGE#" + day.UTC().Format(time.DateOnly) + "#" + agent + "#" + model
+}
+
 func rateSK(begins time.Time) string { return "RATE#" + begins.UTC().Format("2006-01-02T15:04") }
 
 func keyPK(hash string) string { return "KEY#" + hash }

@@ -15,7 +15,6 @@ import (
 // lazy, so code checks what matters itself.
 const (
 	idempotencyLife = 24 * time.Hour
-	meterLife       = 40 * 24 * time.Hour
 	eventLife       = 30 * 24 * time.Hour
 )
 
@@ -85,6 +84,17 @@ type eventRow struct {
 	key
 	Events []task.Event
 	TTL    int64
+}
+
+type usageRow struct {
+	key
+	Agent, Model                                 string
+	Succeeded, Failed, TimedOut, Cancelled       int
+	InputTokens, CachedInputTokens, OutputTokens int64
+	CostUSD                                      float64
+	Unpriced                                     int
+	Milliseconds                                 int64
+	TTL                                          int64
 }
 
 type rateRow struct {

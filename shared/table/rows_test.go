@@ -17,7 +17,7 @@ import (
 
 // stored is one of each kind of row.
 var stored = []any{
-	taskRow{}, runRow{}, promptRow{}, queueRow{}, loadRow{}, meterRow{}, rateRow{}, idempotencyRow{}, eventRow{},
+	taskRow{}, runRow{}, promptRow{}, queueRow{}, loadRow{}, meterRow{}, usageRow{}, rateRow{}, idempotencyRow{}, eventRow{},
 	auditRow{}, ledgerRow{}, tenantRow{}, keyRow{}, secretRow{}, fleetRow{},
 }
 

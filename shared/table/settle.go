@@ -22,7 +22,8 @@ type Settlement struct {
 // Settle carries out a decision under the condition that the run is still what
 // the decision was made of, and returns the run as it is then. Ending a run is
 // one transaction: its terminal state, the tenant's load, the task's tally and,
-// with the last run, its outcome, the ledger and the audit event. A run that
+// with the last run, its outcome, the ledger, the day's usage and the audit
+// event. A run that
 // has ended already is returned as it is; ErrStale means that it moved in
 // another way.
 func (t *Table) Settle(ctx context.Context, tenantID string, s Settlement) (run task.Run, err error) {
@@ -104,6 +105,7 @@ func (t *Table) end(ctx context.Context, tenantID string, row runRow, s Settleme
 		tx.Put(t.items.Put(ledgerRow{key{tenantPK(tenantID), "LEDGER#" + ulidOf(ledgerID)},
 			ledger.Row{ID: ledgerID, Run: run.ID, Agent: run.Agent, Model: run.Model, Usage: spend.Usage, CostUSD: spend.CostUSD, At: s.Now}}))
 	}
+	tx.Update(t.usageOf(tenantID, run))
 	tx.Put(t.items.Put(t.acted(tenantID, "settle", "run."+string(d.End), run.ID, string(d.Reason))))
 	return run, settled(transacted(tx.Run(ctx)))
 }
