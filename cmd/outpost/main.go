@@ -37,6 +37,7 @@ type grammar struct {
 	Cancel  cancelCommand  `cmd:"" help:"Cancel a task or a run."`
 	Agents  agentsCommand  `cmd:"" help:"List the agents of your plan."`
 	Secrets secretsCommand `cmd:"" help:"Your providers' keys and your git token."`
+	Usage   usageCommand   `cmd:"" help:"What your runs took: tokens, time, cost."`
 	Version versionCommand `cmd:"" help:"Show the client's version."`
 }
 

@@ -371,3 +371,20 @@ func TestSecretsAreSetFromStdinAlone(t *testing.T) {
 		t.Errorf("a value on the command line: %+v", got)
 	}
 }
+
+func TestUsageIsShownAndGivenToScripts(t *testing.T) {
+	api := apitest.Start(t, apitest.Script{})
+	got := finish(t, command(t, api, "usage"))
+	if got.code != 0 || !strings.Contains(got.stdout, "claude") || !strings.Contains(got.stdout, "$4.31") || !strings.Contains(got.stdout, "2026-11-01 to 2026-11-23") ||
+		!strings.Contains(got.stderr, "Runs whose cost is not known, and not in these sums: 1.") {
+		t.Errorf("%+v", got)
+	}
+	var u map[string]any
+	got = finish(t, command(t, api, "usage", "--by", "day", "--from", "2026-11-01", "--json"))
+	if err := json.Unmarshal([]byte(got.stdout), &u); err != nil || u["from"] != "2026-11-01" {
+		t.Errorf("%v: %+v", err, got)
+	}
+	if got := finish(t, command(t, api, "usage", "now")); got.code != 2 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -45,7 +45,8 @@ type Task struct {
 
 // Queue is a waiting task's place.
 type Queue struct {
-	Position *int `json:"position"`
+	Position         *int    `json:"position"`
+	EstimatedStartAt *string `json:"estimated_start_at"`
 }
 
 // Run is a run as the API shows it.

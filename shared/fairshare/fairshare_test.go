@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -160,5 +161,21 @@ func BenchmarkDecideOverTenThousandTenants(b *testing.B) {
 	}
 	for b.Loop() {
 		fairshare.Decide(tenants, 0, 200)
+	}
+}
+
+func TestTheEstimateIsByPlaceAndSlots(t *testing.T) {
+	for _, c := range []struct {
+		place, running, slots int
+		want                  time.Duration
+		why                   string
+	}{
+		{1, 0, 1, 0, "a free slot"}, {5, 0, 5, 0, "the last free slot"}, {6, 0, 5, 2 * time.Minute, "one must end first"},
+		{1, 5, 5, 2 * time.Minute, "all are taken"}, {5, 5, 5, 10 * time.Minute, "one whole round"},
+		{1, 9, 5, 2 * time.Minute, "more run than the new limit allows"}, {1, 1, 1, 10 * time.Minute, "one slot"}, {3, 0, 0, 0, "no slots"},
+	} {
+		if got := fairshare.Estimate(c.place, c.running, c.slots, 10*time.Minute); got != c.want {
+			t.Errorf("%s: %v, want %v", c.why, got, c.want)
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"time"
 
 	"outpost/shared/audit"
 	"outpost/shared/plan"
@@ -154,25 +153,6 @@ func (t *Table) Answered(ctx context.Context, tenantID, idempotencyKeySent, body
 		return ErrIdempotencyMismatch
 	}
 	return &Replay{row.Status, row.Body}
-}
-
-func (t *Table) quota(ctx context.Context, tenantID string, a Admission) error {
-	used, err := t.DayMeter(ctx, tenantID, a.Task.CreatedAt)
-	if err != nil {
-		return err
-	}
-	midnight := a.Task.CreatedAt.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
-	return &QuotaError{Limit: a.RunsPerDay, Used: used, Wanted: len(a.Task.Runs), ResetsAt: midnight}
-}
-
-// DayMeter returns how many runs were admitted on a UTC day.
-func (t *Table) DayMeter(ctx context.Context, tenantID string, day time.Time) (int, error) {
-	var row meterRow
-	err := t.get(ctx, key{tenantPK(tenantID), meterSK(day)}, &row)
-	if errors.Is(err, ErrNotFound) {
-		return 0, nil
-	}
-	return row.Used, err
 }
 
 func idempotencyKey(tenantID, sent string) key {

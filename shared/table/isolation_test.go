@@ -63,6 +63,7 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 		"Answered":     func() bool { return b.Answered(ctx, who, "idem", "hash") == nil },
 		"Usage":        func() bool { got, err := b.Usage(ctx, who, start, later); return err == nil && len(got) == 0 },
 		"Admitted":     func() bool { got, err := b.Admitted(ctx, who, start, later); return err == nil && len(got) == 0 },
+		"WarnOfQuota":  func() bool { w, err := b.WarnOfQuota(ctx, who, start, 1); return err == nil && w == 0 },
 		"CountRequest": func() bool { _, err := b.CountRequest(ctx, who, 5); return err == nil },
 		"NoteRefusal": func() bool {
 			return b.NoteRefusal(ctx, who, "forged", audit.Event{At: start, Action: "request.refused", Actor: "test"}) == nil

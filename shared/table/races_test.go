@@ -14,6 +14,7 @@ import (
 	"outpost/shared/audit"
 	"outpost/shared/clock"
 	"outpost/shared/id"
+	"outpost/shared/plan"
 	"outpost/shared/table"
 	"outpost/shared/task"
 )
@@ -342,5 +343,51 @@ func (b *bench) endSome(random *rand.Rand) {
 	}
 	if r, err = b.Run(b.ctx, b.tenant, runID); err == nil {
 		_, _ = b.Settle(b.ctx, b.tenant, table.Settlement{Run: r, Decision: task.Decide(r, start, task.DefaultTiming), Now: start})
+	}
+}
+
+func TestTheTenantIsWarnedOnceOfEachPartOfItsQuota(t *testing.T) {
+	b := newBench(t)
+	var warned [101]atomic.Int64
+	submit := func(n int) {
+		all(n, func(int) {
+			a := b.admission(1)
+			a.RunsPerDay = 50
+			var quota *table.QuotaError
+			if err := b.Admit(b.ctx, b.tenant, a); err != nil && !errors.As(err, &quota) {
+				t.Error(err)
+			}
+			percent, err := b.WarnOfQuota(b.ctx, b.tenant, b.clock.Now(), 50)
+			if err != nil {
+				t.Error(err)
+			}
+			warned[percent].Add(1)
+		})
+	}
+	submit(39)
+	if warned[80].Load()+warned[100].Load() != 0 {
+		t.Error("warned below 80 %")
+	}
+	submit(5)
+	if warned[80].Load() != 1 || warned[100].Load() != 0 {
+		t.Errorf("between: %d and %d", warned[80].Load(), warned[100].Load())
+	}
+	submit(64)
+	if warned[80].Load() != 1 || warned[100].Load() != 1 {
+		t.Errorf("at the end: %d and %d", warned[80].Load(), warned[100].Load())
+	}
+	events := 0
+	trail, err := b.AuditTrail(b.ctx, b.tenant, 1000)
+	b.must(err)
+	for _, e := range trail {
+		if e.Action == "quota.warning" {
+			events++
+		}
+	}
+	if events != 2 {
+		t.Errorf("%d warnings in the trail", events)
+	}
+	if percent, err := b.WarnOfQuota(b.ctx, b.tenant, b.clock.Now(), plan.Unlimited); err != nil || percent != 0 {
+		t.Errorf("of no limit: %d, %v", percent, err)
 	}
 }

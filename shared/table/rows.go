@@ -67,8 +67,9 @@ type loadRow struct {
 
 type meterRow struct {
 	key
-	Used int
-	TTL  int64
+	Used   int
+	Warned int // percent of the quota that the tenant was warned of
+	TTL    int64
 }
 
 type idempotencyRow struct {

@@ -22,6 +22,7 @@ import (
 
 type store interface {
 	Admit(ctx context.Context, tenantID string, a table.Admission) error
+	WarnOfQuota(ctx context.Context, tenantID string, day time.Time, limit int) (percent int, err error)
 	Answered(ctx context.Context, tenantID, idempotencyKey, bodyHash string) error
 	Secrets(ctx context.Context, tenantID string) ([]table.Sealed, error)
 	Tenant(ctx context.Context, tenantID string) (tenant.Tenant, error)
@@ -103,6 +104,13 @@ func (h handler) admit(ctx context.Context, r *api.Request, in submission, calle
 	var replay *table.Replay
 	if errors.As(err, &replay) {
 		return replayed(replay)
+	}
+	var quota *table.QuotaError
+	if err == nil || errors.As(err, &quota) {
+		if _, err := h.store.WarnOfQuota(ctx, caller.Tenant, now, limits.RunsPerDay); err != nil {
+			// The next submission warns.
+			slog.ErrorContext(ctx, "warn of a quota", "tenant", caller.Tenant, "error", err)
+		}
 	}
 	if err != nil {
 		return api.Response{}, refusal(err, limits, now)

@@ -315,14 +315,14 @@ func TestALostWakeupLosesNoTask(t *testing.T) {
 	}
 }
 
-func TestASubmissionIsOneReadOneTransactionAndOneSend(t *testing.T) {
+func TestASubmissionIsTwoReadsOneTransactionAndOneSend(t *testing.T) {
 	c, count := clock.NewManual(settlementtest.Start), &enginetest.Counter{}
 	name := enginetest.TableName(t, enginetest.Client(t, nil))
 	w := apitest.New(t, table.New(enginetest.Client(t, nil), name, c), c, "pro")
 	w.SetSecrets(w.Caller)
 	sees := on(t, w, table.New(enginetest.Client(t, count), name, c))
 	sees.post(body(map[string]any{"agents": []any{"all"}}), "Idempotency-Key", "k").Into(t, 202, nil)
-	if count.Calls() != 2 || sees.bell.rung.Load() != 1 {
+	if count.Calls() != 3 || sees.bell.rung.Load() != 1 {
 		t.Errorf("%d calls, %d sends", count.Calls(), sees.bell.rung.Load())
 	}
 }

@@ -8,14 +8,18 @@ import (
 	"outpost/infra/local/engines/enginetest"
 	"outpost/shared/api"
 	"outpost/shared/api/apitest"
+	"outpost/shared/audit"
 	"outpost/shared/clock"
+	"outpost/shared/id"
 	"outpost/shared/problem"
 	"outpost/shared/settlement/settlementtest"
 	"outpost/shared/table"
+	"outpost/shared/task"
+	"outpost/shared/tenant"
 )
 
-func serve(t *testing.T, store *table.Table) *apitest.Route {
-	return apitest.Serve(t, "GET", "/v1/tasks/{id}", handler{store: store}.handle)
+func serve(t *testing.T, store *table.Table, c clock.Clock) *apitest.Route {
+	return apitest.Serve(t, "GET", "/v1/tasks/{id}", handler{store, c}.handle)
 }
 
 func newWorld(t *testing.T) *apitest.World {
@@ -27,7 +31,7 @@ func TestATaskIsReadWithItsRunsAndPrompt(t *testing.T) {
 	w := newWorld(t)
 	tk := w.SubmitAs(w.Caller, 2)
 	var got api.Task
-	serve(t, w.Table).As(w.Caller, apitest.Request{ID: tk.ID}).Into(t, 200, &got)
+	serve(t, w.Table, w.Clock).As(w.Caller, apitest.Request{ID: tk.ID}).Into(t, 200, &got)
 	if got.ID != tk.ID || got.Prompt != "fix it" || len(got.Runs) != 2 || got.Runs[1].ID != tk.Runs[1].ID || got.State != "queued" || got.Queue != nil {
 		t.Errorf("%+v", got)
 	}
@@ -38,7 +42,7 @@ func TestThePlaceInTheQueueIsToldWhenAsked(t *testing.T) {
 	first := w.SubmitAs(w.Caller, 2)
 	w.Clock.Advance(time.Second)
 	second := w.SubmitAs(w.Caller, 1)
-	r := serve(t, w.Table)
+	r := serve(t, w.Table, w.Clock)
 	position := func(id string) *int {
 		var got api.Task
 		r.As(w.Caller, apitest.Request{ID: id, Query: "include=queue"}).Into(t, 200, &got)
@@ -57,12 +61,59 @@ func TestThePlaceInTheQueueIsToldWhenAsked(t *testing.T) {
 	}
 }
 
+func TestTheStartIsEstimatedFromRecentRuns(t *testing.T) {
+	w := newWorld(t) // pro: 5 at once
+	route := serve(t, w.Table, w.Clock)
+	estimate := func(id string) string {
+		t.Helper()
+		var got api.Task
+		route.As(w.Caller, apitest.Request{ID: id, Query: "include=queue"}).Into(t, 200, &got)
+		if got.Queue.EstimatedStartAt == nil {
+			return "unknown"
+		}
+		return *got.Queue.EstimatedStartAt
+	}
+	first := w.SubmitAs(w.Caller, 5)
+	if got := estimate(first.ID); got != "2026-11-23T12:00:00Z" {
+		t.Errorf("with free slots it starts %s", got)
+	}
+	w.Clock.Advance(time.Second)
+	second := w.SubmitAs(w.Caller, 1)
+	w.Clock.Advance(time.Second)
+	third := w.SubmitAs(w.Caller, 2)
+	var running []task.Run
+	for range 5 {
+		running = append(running, w.Running("token"))
+	}
+	if got := estimate(second.ID); got != "unknown" {
+		t.Errorf("when no run has ended yet it starts %s", got)
+	}
+	w.Clock.Advance(10 * time.Minute)
+	w.Finish(running[0])
+	r := w.Read(running[0].ID)
+	_, err := w.Settle(t.Context(), w.Tenant, table.Settlement{Run: r, Decision: task.Decide(r, w.Clock.Now(), task.DefaultTiming), Now: w.Clock.Now()})
+	w.Must(err)
+	if got := estimate(second.ID); got != "2026-11-23T12:10:02Z" {
+		t.Errorf("with a slot that became free it starts %s", got)
+	}
+	if got := estimate(third.ID); got != "2026-11-23T12:12:02Z" { // a slot each 2 minutes
+		t.Errorf("behind it, it starts %s", got)
+	}
+	suspended := tenant.Suspended
+	_, err = w.ChangeTenant(t.Context(), w.Tenant, table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now())}},
+		func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(tenant.Change{State: &suspended}) })
+	w.Must(err)
+	if got := estimate(third.ID); got != "unknown" {
+		t.Errorf("of a suspended tenant it starts %s", got)
+	}
+}
+
 func TestReadingATaskCostsTwoReads(t *testing.T) {
 	c, count := clock.NewManual(settlementtest.Start), &enginetest.Counter{}
 	name := enginetest.TableName(t, enginetest.Client(t, nil))
 	w := apitest.New(t, table.New(enginetest.Client(t, nil), name, c), c, "pro")
 	tk := w.SubmitAs(w.Caller, 3)
-	serve(t, table.New(enginetest.Client(t, count), name, c)).As(w.Caller, apitest.Request{ID: tk.ID}).Into(t, 200, nil)
+	serve(t, table.New(enginetest.Client(t, count), name, c), c).As(w.Caller, apitest.Request{ID: tk.ID}).Into(t, 200, nil)
 	if n := count.Calls(); n != 2 {
 		t.Errorf("it took %d calls", n)
 	}
@@ -70,12 +121,12 @@ func TestReadingATaskCostsTwoReads(t *testing.T) {
 
 func TestStrangersFindNothing(t *testing.T) {
 	w := newWorld(t)
-	serve(t, w.Table).HidesFromStrangers(w, w.SubmitAs(w.Caller, 1).ID)
+	serve(t, w.Table, w.Clock).HidesFromStrangers(w, w.SubmitAs(w.Caller, 1).ID)
 }
 
 func TestParametersThatAreRefused(t *testing.T) {
 	w := newWorld(t)
-	tk, r := w.SubmitAs(w.Caller, 1), serve(t, w.Table)
+	tk, r := w.SubmitAs(w.Caller, 1), serve(t, w.Table, w.Clock)
 	for _, c := range []struct{ query, field, why string }{
 		{"include=runs", "include", "no such part"},
 		{"include=queue&include=queue", "include", "given twice"},

@@ -82,7 +82,7 @@ func Start(t testing.TB, script Script) *API {
 	}
 	a := &API{t: t, Key: key, Script: script, looks: map[string]int{}, byKey: map[string]map[string]any{}, set: map[string]string{}}
 	mux := http.NewServeMux()
-	for route, h := range map[string]func(*http.Request, map[string]any) (int, any){
+	routes := map[string]func(*http.Request, map[string]any) (int, any){
 		"POST /v1/tasks":             a.create,
 		"GET /v1/tasks":              a.list,
 		"GET /v1/tasks/{id}":         a.task,
@@ -96,7 +96,11 @@ func Start(t testing.TB, script Script) *API {
 		"GET /v1/secrets":            a.secrets,
 		"PUT /v1/secrets/{name}":     a.putSecret,
 		"DELETE /v1/secrets/{name}":  a.deleteSecret,
-	} {
+	}
+	for _, route := range examples {
+		routes[route] = a.example(route)
+	}
+	for route, h := range routes {
 		mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, route, h) })
 	}
 	s := httptest.NewServer(mux)
