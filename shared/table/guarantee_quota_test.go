@@ -46,7 +46,7 @@ func TestGuaranteeTheDaysQuotaIsExact(t *testing.T) {
 		full += days
 		answers += len(q.history)
 		unknown += q.unknown
-		lost += int(q.line.faults.lost.Load())
+		lost += int(q.line.faults.Lost.Load())
 	}
 	if lost == 0 || unknown == 0 {
 		t.Errorf("%d answers were lost and %d outcomes unknown: the test tests nothing", lost, unknown)
@@ -76,14 +76,14 @@ type quotaRace struct {
 
 func newQuotaRace(t *testing.T, plain *dynamodb.Client, name string, seed uint64, limit int) *quotaRace {
 	c := clock.NewManual(start)
-	q := &quotaRace{seed: seed, limit: limit, line: newLine(&flaky{random: rand.New(rand.NewPCG(seed, 1)), lose: 0.05, conflict: 0.02})}
+	q := &quotaRace{seed: seed, limit: limit, line: newLine(enginetest.NewFlaky(seed, 0.05, 0.02))}
 	if seed%3 == 1 {
 		q.turn = 1 + int64(rand.New(rand.NewPCG(seed, 5)).IntN(limit))
 	}
 	q.clear = benchOn(t, table.New(plain, name, c), c)
 	client := enginetest.Client(t, q.line)
 	if seed%2 == 1 {
-		client = insistent(client)
+		client = enginetest.Insistent(client)
 	}
 	seen := *q.clear
 	seen.Table = table.New(client, name, c)

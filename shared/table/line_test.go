@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"outpost/infra/local/engines/enginetest"
 )
 
 // width is how many requests are on a line at once.
@@ -16,12 +18,12 @@ const width = 8
 // that a checker of histories has few orders to try. An order that fits these
 // intervals fits the calls too.
 type line struct {
-	faults *flaky
+	faults *enginetest.Flaky
 	places chan struct{}
 	began  time.Time
 }
 
-func newLine(f *flaky) *line { return &line{f, make(chan struct{}, width), time.Now()} }
+func newLine(f *enginetest.Flaky) *line { return &line{f, make(chan struct{}, width), time.Now()} }
 
 func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 	l.places <- struct{}{}

@@ -10,9 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"outpost/infra/local/engines/enginetest"
 	"outpost/shared/audit"
 	"outpost/shared/clock"
@@ -51,26 +48,8 @@ func refused(r *http.Request, exception string) *http.Response {
 func benchHearing(t *testing.T, f answers) *bench {
 	c := clock.NewManual(start)
 	plain := enginetest.Client(t, nil)
-	return benchOn(t, table.New(insistent(enginetest.Client(t, f)), enginetest.TableName(t, plain), c), c)
+	return benchOn(t, table.New(enginetest.Insistent(enginetest.Client(t, f)), enginetest.TableName(t, plain), c), c)
 }
-
-// insistent is a client that repeats failed requests as in production, but
-// without waiting.
-func insistent(client *dynamodb.Client) *dynamodb.Client {
-	return dynamodb.New(client.Options(), func(o *dynamodb.Options) {
-		o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
-			s.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
-			s.RateLimiter = noLimit{}
-		})
-	})
-}
-
-type noLimit struct{}
-
-func (noLimit) GetToken(context.Context, uint) (func() error, error) {
-	return func() error { return nil }, nil
-}
-func (noLimit) AddTokens(uint) error { return nil }
 
 // The first answer to every write is lost after the engine has acted, and the
 // client repeats it. Nothing fails, and nothing happens twice.
@@ -80,8 +59,8 @@ func TestAWholeLifeWithEveryFirstAnswerLostHappensOnce(t *testing.T) {
 		res, err := send()
 		if op := operation(r); err == nil && firstTry(r) && op != "GetItem" && op != "Query" {
 			lost.Add(1)
-			drop(res)
-			return nil, errors.New("the answer was lost")
+			enginetest.Drop(res)
+			return nil, enginetest.ErrLost
 		}
 		return res, err
 	})
@@ -142,7 +121,7 @@ func TestAnAdmissionThatWasInProgressIsNotRefusedAsADouble(t *testing.T) {
 			b := benchHearing(t, func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error) {
 				res, err := send()
 				if err == nil && operation(r) == "TransactWriteItems" && heard.Add(1) <= 3 { // every try of the client
-					drop(res)
+					enginetest.Drop(res)
 					return refused(r, exception), nil
 				}
 				return res, err
@@ -194,7 +173,7 @@ func TestEndlessConflictsEndInErrConflictAndACancelledContextAtOnce(t *testing.T
 	busy := table.New(enginetest.Client(t, answers(func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error) {
 		if operation(r) == "TransactWriteItems" {
 			tries.Add(1)
-			return conflictAnswer(r), nil
+			return enginetest.Conflict(r), nil
 		}
 		return send()
 	})), "any", b.clock)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -30,38 +29,13 @@ func all(n int, f func(i int)) {
 	wg.Wait()
 }
 
-// flaky loses answers and injects transaction conflicts, by a seeded chance.
-type flaky struct {
-	mu       sync.Mutex
-	random   *rand.Rand
-	lose     float64 // the engine acts and the answer is lost
-	conflict float64 // the transaction is refused as one that met another
-	lost     atomic.Int64
-}
-
-func (f *flaky) RoundTrip(r *http.Request) (*http.Response, error) {
-	f.mu.Lock()
-	lose, conflict := f.random.Float64() < f.lose, f.random.Float64() < f.conflict
-	f.mu.Unlock()
-	if conflict && r.Header.Get("X-Amz-Target") == "DynamoDB_20120810.TransactWriteItems" {
-		return conflictAnswer(r), nil
-	}
-	res, err := enginetest.Transport.RoundTrip(r)
-	if err == nil && lose {
-		f.lost.Add(1)
-		drop(res)
-		return nil, errors.New("the answer was lost")
-	}
-	return res, err
-}
-
 // newFlakyBench is a bench on an engine that loses answers.
 func newFlakyBench(t *testing.T, seed uint64, lose, conflict float64) *bench {
 	c := clock.NewManual(start)
 	plain := enginetest.Client(t, nil)
 	name := enginetest.TableName(t, plain)
 	b := benchOn(t, table.New(plain, name, c), c)
-	b.Table = table.New(enginetest.Client(t, &flaky{random: rand.New(rand.NewPCG(seed, 1)), lose: lose, conflict: conflict}), name, c)
+	b.Table = table.New(enginetest.Client(t, enginetest.NewFlaky(seed, lose, conflict)), name, c)
 	return b
 }
 

@@ -2,7 +2,6 @@ package table_test
 
 import (
 	"math"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -21,7 +20,7 @@ func TestTheUsageOfADayIsTheSumOfItsLedger(t *testing.T) {
 	name := enginetest.TableName(t, client)
 	plain := benchOn(t, table.New(client, name, c), c)
 	b := *plain
-	b.Table = table.New(enginetest.Client(t, &flaky{random: rand.New(rand.NewPCG(11, 1)), lose: 0.1, conflict: 0.1}), name, c)
+	b.Table = table.New(enginetest.Client(t, enginetest.NewFlaky(11, 0.1, 0.1)), name, c)
 	plain.admit(12)
 	var runs []task.Run
 	for i := range 12 {
