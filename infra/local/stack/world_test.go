@@ -94,7 +94,9 @@ func (w *world) call(method, path string, body any, header ...string) (answer, e
 	if err != nil {
 		return answer{}, err
 	}
-	req.Header.Set("Authorization", "Bearer "+w.key)
+	if w.key != "" {
+		req.Header.Set("Authorization", "Bearer "+w.key)
+	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
