@@ -50,7 +50,7 @@ func (t *Table) Keys(ctx context.Context, tenantID string) ([]Key, error) {
 func (t *Table) CreateKey(ctx context.Context, tenantID string, k Key, by By) error {
 	k.Tenant = tenantID
 	return t.again(ctx, func() error {
-		err := t.commit(ctx, tenantID, by, func(tx *dynamo.WriteTx) {
+		err := t.commit(ctx, tenantID, by.changing(nil, keyFacts(k)), func(tx *dynamo.WriteTx) {
 			tx.Put(t.items.Put(newKeyRow(k)).If("attribute_not_exists(PK)"))
 			tx.Check(t.unchangedTenant(tenantID, k.Entitlement.Version))
 		})
@@ -98,16 +98,17 @@ func (t *Table) RotateKey(ctx context.Context, tenantID, keyID string, next func
 			k.ExpiresAt = until
 		}
 		return k, nil
-	}, func(tx *dynamo.WriteTx, old Key) {
+	}, func(old Key) Key {
 		k := next(old)
 		k.Tenant, k.Name, k.Scopes, k.Entitlement = tenantID, old.Name, old.Scopes, old.Entitlement
-		tx.Put(t.items.Put(newKeyRow(k)).If("attribute_not_exists(PK)"))
+		return k
 	})
 }
 
-// changeKey applies a rule to a key and writes what it makes of it, with more
-// writes beside. A caller may change the very key that it calls with.
-func (t *Table) changeKey(ctx context.Context, tenantID, keyID string, by By, rule func(Key) (Key, error), more func(*dynamo.WriteTx, Key)) (changed Key, err error) {
+// changeKey applies a rule to a key and writes what it makes of it, with the key
+// that takes its place, if there is one. A caller may change the very key that it
+// calls with.
+func (t *Table) changeKey(ctx context.Context, tenantID, keyID string, by By, rule func(Key) (Key, error), successor func(old Key) Key) (changed Key, err error) {
 	err = t.again(ctx, func() error {
 		rows, err := t.keys(ctx, tenantID)
 		if err != nil {
@@ -137,11 +138,17 @@ func (t *Table) changeKey(ctx context.Context, tenantID, keyID string, by By, ru
 			}
 			by.KeyHash = ""
 		}
-		return settled(t.commit(ctx, tenantID, by, func(tx *dynamo.WriteTx) {
+		facts := keyFacts(changed)
+		var next *Key
+		if successor != nil {
+			k := successor(was.Key)
+			next, facts["replaced_by"] = &k, k.ID
+		}
+		return settled(t.commit(ctx, tenantID, by.changing(keyFacts(was.Key), facts), func(tx *dynamo.WriteTx) {
 			tx.Put(t.items.Put(newKeyRow(changed)).If("'Key'.'State' = ? AND ExpiresUnix = ? AND 'Key'.'Entitlement'.'Version' = ?",
 				was.Key.State, was.ExpiresUnix, was.Key.Entitlement.Version))
-			if more != nil {
-				more(tx, was.Key)
+			if next != nil {
+				tx.Put(t.items.Put(newKeyRow(*next)).If("attribute_not_exists(PK)"))
 			}
 		}))
 	})

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/guregu/dynamo/v2"
+
 	"outpost/shared/id"
 	"outpost/shared/task"
 )
@@ -14,6 +16,13 @@ import (
 // one that the rule saw; else it starts over. A rule that finds its work done
 // returns errUnchanged or changes nothing: the run is returned as it is.
 func (t *Table) change(ctx context.Context, tenantID, runID string, rule func(*task.Run) error) (run task.Run, err error) {
+	return t.changeWith(ctx, tenantID, runID, rule, func(changed, was runRow) error {
+		return written(t.items.Put(changed).If("'Version' = ?", was.Version).Run(ctx), errRaced)
+	})
+}
+
+// changeWith is change with a write of its own, whose condition is the version.
+func (t *Table) changeWith(ctx context.Context, tenantID, runID string, rule func(*task.Run) error, write func(changed, was runRow) error) (run task.Run, err error) {
 	err = t.again(ctx, func() error {
 		row, err := t.runRow(ctx, tenantID, runID)
 		if err != nil {
@@ -34,7 +43,7 @@ func (t *Table) change(ctx context.Context, tenantID, runID string, rule func(*t
 		if err != nil {
 			return err
 		}
-		return written(t.items.Put(changed).If("'Version' = ?", row.Version).Run(ctx), errRaced)
+		return write(changed, row)
 	})
 	return run, err
 }
@@ -46,7 +55,7 @@ func (t *Table) change(ctx context.Context, tenantID, runID string, rule func(*t
 // lost an attempt that is not settled yet, and ErrCancelled when a cancel was
 // requested.
 func (t *Table) BeginAttempt(ctx context.Context, tenantID, runID string, start int, taskToken string, spot bool, leaseUntil time.Time) (task.Run, error) {
-	return t.change(ctx, tenantID, runID, func(r *task.Run) error {
+	return t.changeWith(ctx, tenantID, runID, func(r *task.Run) error {
 		switch {
 		case !r.State.InFlight() || r.Starts != start || r.Result != nil || r.Attempt.Unsettled():
 			return ErrStale
@@ -63,6 +72,16 @@ func (t *Table) BeginAttempt(ctx context.Context, tenantID, runID string, start 
 		}
 		r.Attempt.TaskToken, r.LeaseUntil = taskToken, leaseUntil
 		return nil
+	}, func(changed, was runRow) error {
+		put := t.items.Put(changed).If("'Version' = ?", was.Version)
+		if changed.Run.State == was.Run.State {
+			return written(put.Run(ctx), errRaced)
+		}
+		// A container that was thought not to have found room had claimed its attempt.
+		tx := t.db.WriteTx().Idempotent(true)
+		tx.Put(put)
+		tx.Put(t.items.Put(t.moved(tenantID, "launch", "run.retry", was.Run, changed.Run, string(was.Run.Attempt.End.Cause))))
+		return settled(transacted(tx.Run(ctx)))
 	})
 }
 
@@ -92,15 +111,16 @@ func live(r *task.Run, attempt int) bool {
 // nonce holds it, not even an empty one.
 func holds(r *task.Run, nonce string) bool { return nonce != "" && r.Attempt.Nonce == nonce }
 
-// Claim binds an attempt to a nonce and sets the run running; its deadline is
-// set by the first claim of all attempts. The same nonce may ask again.
+// Claim binds an attempt to a nonce and sets the run running, together with the
+// audit event; its deadline is set by the first claim of all attempts. The same
+// nonce may ask again.
 // It returns ErrNonceBound for another one, ErrCancelled when a cancel was
 // requested, and ErrStale when the attempt is over.
-func (t *Table) Claim(ctx context.Context, tenantID, runID string, attempt int, nonce string, leaseUntil time.Time) (task.Run, error) {
+func (t *Table) Claim(ctx context.Context, tenantID, runID string, attempt int, nonce string, leaseUntil time.Time, by By) (task.Run, error) {
 	if nonce == "" {
 		return task.Run{}, errors.New("claim: the nonce is empty")
 	}
-	return t.change(ctx, tenantID, runID, func(r *task.Run) error {
+	return t.changeWith(ctx, tenantID, runID, func(r *task.Run) error {
 		switch {
 		case !live(r, attempt):
 			return ErrStale
@@ -117,6 +137,10 @@ func (t *Table) Claim(ctx context.Context, tenantID, runID string, attempt int, 
 			r.StartedAt, r.Deadline = now, now.Add(r.Timeout)
 		}
 		return nil
+	}, func(changed, was runRow) error {
+		return settled(t.commit(ctx, tenantID, by.changing(runFacts(was.Run), runFacts(changed.Run)), func(tx *dynamo.WriteTx) {
+			tx.Put(t.items.Put(changed).If("'Version' = ?", was.Version))
+		}))
 	})
 }
 

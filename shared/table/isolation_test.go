@@ -75,6 +75,10 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			}
 			return err == nil
 		},
+		"AuditEvents": func() bool {
+			got, _, err := b.AuditEvents(ctx, who, table.AuditRange{Action: "tenant.create"}, 10)
+			return err == nil && len(got) == 1 && got[0].Actor == "test"
+		},
 		"LedgerRows": func() bool { got, err := b.LedgerRows(ctx, who, 10); return err == nil && len(got) == 0 },
 		"DayMeter":   func() bool { n, err := b.DayMeter(ctx, who, start); return err == nil && n == 0 },
 		"Standing": func() bool {
@@ -93,7 +97,10 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			return notFound(err)
 		},
 		"SetContainer": func() bool { return notFound(b.SetContainer(ctx, who, r.ID, 1, "arn")) },
-		"Claim":        func() bool { _, err := b.Claim(ctx, who, r.ID, 1, "nonce", later); return notFound(err) },
+		"Claim": func() bool {
+			_, err := b.Claim(ctx, who, r.ID, 1, "nonce", later, by("run.claim"))
+			return notFound(err)
+		},
 		"Heartbeat": func() bool {
 			_, err := b.Heartbeat(ctx, who, r.ID, 1, "nonce", task.Spend{}, later)
 			return notFound(err)

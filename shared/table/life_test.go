@@ -54,6 +54,13 @@ func by(action string) table.By {
 	return table.By{Audit: audit.Event{ID: id.New(id.Audit, start), At: start, Action: action, Actor: "test"}}
 }
 
+// byTo is somebody without a key who changes a thing.
+func byTo(action, target string) table.By {
+	b := by(action)
+	b.Audit.Target = target
+	return b
+}
+
 func (b *bench) must(err error) {
 	b.t.Helper()
 	if err != nil {
@@ -102,7 +109,7 @@ func (b *bench) running(nonce string) task.Run {
 	b.must(err)
 	r, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token", true, b.clock.Now().Add(time.Minute))
 	b.must(err)
-	r, err = b.Claim(b.ctx, b.tenant, r.ID, r.Attempt.Number, nonce, b.clock.Now().Add(time.Minute))
+	r, err = b.Claim(b.ctx, b.tenant, r.ID, r.Attempt.Number, nonce, b.clock.Now().Add(time.Minute), by("run.claim"))
 	b.must(err)
 	return r
 }
@@ -133,10 +140,10 @@ func TestTheLifeOfARun(t *testing.T) {
 	if r.State != task.Running || !r.Deadline.Equal(start.Add(time.Minute)) || r.Attempt.Number != 1 {
 		t.Fatalf("claimed run: %+v", r)
 	}
-	if _, err := b.Claim(b.ctx, b.tenant, r.ID, 1, "n2", start); !errors.Is(err, table.ErrNonceBound) {
+	if _, err := b.Claim(b.ctx, b.tenant, r.ID, 1, "n2", start, by("run.claim")); !errors.Is(err, table.ErrNonceBound) {
 		t.Errorf("another nonce: %v", err)
 	}
-	if again, err := b.Claim(b.ctx, b.tenant, r.ID, 1, "n1", start); err != nil || again.Attempt.Nonce != "n1" {
+	if again, err := b.Claim(b.ctx, b.tenant, r.ID, 1, "n1", start, by("run.claim")); err != nil || again.Attempt.Nonce != "n1" {
 		t.Errorf("the same nonce: %v", err)
 	}
 	r, err = b.StoreResult(b.ctx, b.tenant, r.ID, 1, "n1", success())

@@ -3,7 +3,9 @@ package table_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +32,8 @@ type world struct {
 type modelRun struct {
 	task.Run
 	moves int
+	moved map[string]int // state, and the state that followed it
+	was   task.State
 	seen  task.Run // an earlier look at the stored run, and when it was
 	since int
 }
@@ -44,9 +48,20 @@ func TestARunsLifeFollowsTheModelInAnyOrderOfCalls(t *testing.T) {
 		steps := []func(){w.submit, w.startHead, w.begin, w.begin, w.claim, w.claim, w.beat, w.finish, w.lose, w.cancel, w.look, w.settleOne, w.settleOne, w.pass}
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			steps[rapid.IntRange(0, len(steps)-1).Draw(rt, "step")]()
+			w.note()
 		}
 		w.compare()
 	})
+}
+
+// note keeps which runs a step moved from one state to another.
+func (w *world) note() {
+	for _, r := range w.runs {
+		if r.State != r.was {
+			r.moved[string(r.was)+" "+string(r.State)]++
+			r.was = r.State
+		}
+	}
 }
 
 func (w *world) pick() *modelRun { return rapid.SampledFrom(w.runs).Draw(w.rt, "run") }
@@ -67,7 +82,7 @@ func (w *world) submit() {
 	w.tasks[tk.ID] = &task.Tally{Total: len(tk.Runs), Remaining: len(tk.Runs)}
 	for _, r := range tk.Runs {
 		r.Timeout = tk.Spec.Timeout
-		w.runs = append(w.runs, &modelRun{Run: r, seen: r})
+		w.runs = append(w.runs, &modelRun{Run: r, seen: r, was: r.State, moved: map[string]int{}})
 	}
 }
 
@@ -144,7 +159,7 @@ func (r *modelRun) live(attempt int) bool {
 func (w *world) claim() {
 	r, attempt, nonce := w.report()
 	lease := w.clock.Now().Add(time.Minute)
-	got, err := w.Claim(w.ctx, w.tenant, r.ID, attempt, nonce, lease)
+	got, err := w.Claim(w.ctx, w.tenant, r.ID, attempt, nonce, lease, byTo("run.claim", r.ID))
 	switch {
 	case !r.live(attempt):
 		w.expect("claim", r, err, table.ErrStale)
@@ -291,6 +306,28 @@ func (w *world) pass() {
 	w.clock.Advance(time.Duration(rapid.IntRange(1, 1000).Draw(w.rt, "seconds")) * time.Second)
 }
 
+// compareTrail finds each change of a run's state in the audit trail, once.
+func (w *world) compareTrail() {
+	trail, err := w.AuditTrail(w.ctx, w.tenant, 1000)
+	w.must(err)
+	told := map[string]map[string]int{}
+	for _, e := range trail {
+		for _, c := range e.Changes {
+			if c.Field == "state" && strings.HasPrefix(e.Target, "run_") {
+				if told[e.Target] == nil {
+					told[e.Target] = map[string]int{}
+				}
+				told[e.Target][c.Before+" "+c.After]++
+			}
+		}
+	}
+	for _, r := range w.runs {
+		if !maps.Equal(told[r.ID], r.moved) {
+			w.rt.Fatalf("the trail tells %v of a run that went %v", told[r.ID], r.moved)
+		}
+	}
+}
+
 // compare holds all that is stored against the model.
 func (w *world) compare() {
 	for _, r := range w.runs {
@@ -302,6 +339,7 @@ func (w *world) compare() {
 			w.rt.Fatalf("stored %+v\n model %+v", got, r.Run)
 		}
 	}
+	w.compareTrail()
 	for taskID, tally := range w.tasks {
 		tk, err := w.Task(w.ctx, w.tenant, taskID)
 		w.must(err)

@@ -123,7 +123,7 @@ func TestOneOfFiftyClaimersWins(t *testing.T) {
 	b.must(err)
 	var won, bound atomic.Int64
 	all(50, func(i int) {
-		switch _, err := b.Claim(b.ctx, b.tenant, r.ID, 1, fmt.Sprint(i), start); {
+		switch _, err := b.Claim(b.ctx, b.tenant, r.ID, 1, fmt.Sprint(i), start, by("run.claim")); {
 		case err == nil:
 			won.Add(1)
 		case errors.Is(err, table.ErrNonceBound):
@@ -311,7 +311,7 @@ func (b *bench) endSome(random *rand.Rand) {
 	}
 	nonce := fmt.Sprint(random.Uint64())
 	if r, err = b.BeginAttempt(b.ctx, b.tenant, runID, r.Starts, "token", true, start.Add(-time.Second)); err == nil {
-		if r, err = b.Claim(b.ctx, b.tenant, runID, r.Attempt.Number, nonce, start.Add(-time.Second)); err == nil {
+		if r, err = b.Claim(b.ctx, b.tenant, runID, r.Attempt.Number, nonce, start.Add(-time.Second), by("run.claim")); err == nil {
 			_, _ = b.StoreResult(b.ctx, b.tenant, runID, r.Attempt.Number, nonce, success())
 		}
 	}

@@ -68,19 +68,9 @@ type TaskRange struct {
 // next is empty at the end, else what to pass as After.
 func (t *Table) Tasks(ctx context.Context, tenantID string, r TaskRange, limit int) (tasks []task.Task, next string, err error) {
 	q := t.items.Get("GSI1PK", tenantPK(tenantID)+"#TASKS").Index("GSI1").Order(dynamo.Descending).SearchLimit(limit + 1)
-	from, last := id.FirstULID(r.Since), "~" // behind every ULID
-	if !r.Until.IsZero() {
-		last = id.PreviousULID(id.FirstULID(r.Until.Add(time.Millisecond - 1))) // a part of a millisecond still belongs to the range
-	}
-	if r.After != "" {
-		u, err := id.ULID(id.Task, r.After)
-		if err != nil {
-			return nil, "", ErrNotFound
-		}
-		last = min(last, id.PreviousULID(u))
-	}
-	if from > last {
-		return nil, "", nil
+	from, last, err := ulidRange(id.Task, r.After, r.Since, r.Until)
+	if err != nil || from > last {
+		return nil, "", err
 	}
 	q.Range("GSI1SK", dynamo.Between, from, last)
 	var rows []taskRow
@@ -98,6 +88,24 @@ func (t *Table) Tasks(ctx context.Context, tenantID string, r TaskRange, limit i
 		tasks = append(tasks, r.Task)
 	}
 	return tasks, next, nil
+}
+
+// ulidRange returns the first and the last ULID that a part of a list may hold,
+// newest first: behind an id of a kind, from a time on and before another. There
+// are none when from is behind last.
+func ulidRange(k id.Kind, after string, since, until time.Time) (from, last string, err error) {
+	from, last = id.FirstULID(since), "~" // behind every ULID
+	if !until.IsZero() {
+		last = id.PreviousULID(id.FirstULID(until.Add(time.Millisecond - 1))) // a part of a millisecond still belongs to the range
+	}
+	if after != "" {
+		u, err := id.ULID(k, after)
+		if err != nil {
+			return "", "", ErrNotFound
+		}
+		last = min(last, id.PreviousULID(u))
+	}
+	return from, last, nil
 }
 
 // PutEvents stores a batch of an attempt's events, which are in order. The same
@@ -152,11 +160,10 @@ func (t *Table) RunEvents(ctx context.Context, tenantID, runID string, afterSeq 
 // AuditTrail returns up to limit audit events, newest first.
 func (t *Table) AuditTrail(ctx context.Context, tenantID string, limit int) ([]audit.Event, error) {
 	var rows []auditRow
-	err := t.newest(ctx, tenantID, "AUDIT#", limit, &rows)
+	err := t.newest(ctx, tenantID, auditPrefix, limit, &rows)
 	events := make([]audit.Event, len(rows))
 	for i, r := range rows {
-		events[i] = r.Event
-		events[i].Count = max(1, r.Count)
+		events[i] = r.event()
 	}
 	return events, err
 }

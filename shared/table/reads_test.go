@@ -53,7 +53,7 @@ func TestEveryMethodKeepsItsPrice(t *testing.T) {
 		{"Standing, Queue and StartRun", func() (err error) { r, err = b.startNext(5); return err },
 			map[string]int{"GetItem": 2 + 2, "Query": 1, "TransactWriteItems": 1}},
 		{"BeginAttempt", func() error { _, err := b.BeginAttempt(b.ctx, b.tenant, r.ID, 1, "token", true, later); return err }, change},
-		{"Claim", func() error { _, err := b.Claim(b.ctx, b.tenant, r.ID, 1, "n", later); return err }, change},
+		{"Claim", func() error { _, err := b.Claim(b.ctx, b.tenant, r.ID, 1, "n", later, by("run.claim")); return err }, tx(1)},
 		{"Heartbeat", func() error {
 			_, err := b.Heartbeat(b.ctx, b.tenant, r.ID, 1, "n", task.Spend{}, later.Add(time.Second))
 			return err
@@ -183,7 +183,7 @@ func TestIDsOfAnotherKindAreNotFound(t *testing.T) {
 		if _, err := b.Run(b.ctx, b.tenant, bad); !errors.Is(err, table.ErrNotFound) {
 			t.Errorf("Run(%.40q): %v", bad, err)
 		}
-		if _, err := b.Claim(b.ctx, b.tenant, bad, 1, "n", start); !errors.Is(err, table.ErrNotFound) {
+		if _, err := b.Claim(b.ctx, b.tenant, bad, 1, "n", start, by("run.claim")); !errors.Is(err, table.ErrNotFound) {
 			t.Errorf("Claim(%.40q): %v", bad, err)
 		}
 		if _, _, err := b.RunEvents(b.ctx, b.tenant, bad, 0, 1); !errors.Is(err, table.ErrNotFound) {
@@ -208,7 +208,7 @@ func TestAnUnclaimedAttemptIsHeldByNoNonce(t *testing.T) {
 	b.must(err)
 	_, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token", true, start)
 	b.must(err)
-	if _, err := b.Claim(b.ctx, b.tenant, r.ID, 1, "", start); err == nil {
+	if _, err := b.Claim(b.ctx, b.tenant, r.ID, 1, "", start, by("run.claim")); err == nil {
 		t.Error("a claim without a nonce was accepted")
 	}
 	if _, err := b.Heartbeat(b.ctx, b.tenant, r.ID, 1, "", task.Spend{}, start); !errors.Is(err, table.ErrStale) {

@@ -15,6 +15,7 @@ func (t *Table) NoteRefusal(ctx context.Context, tenantID, reason string, e audi
 	e.ID = id.Derived(id.Audit, e.At.Truncate(time.Minute), e.Actor+"\x00"+reason)
 	row := newAuditRow(tenantID, e)
 	return t.again(ctx, func() error {
-		return written(t.items.Update("PK", row.PK).Range("SK", row.SK).SetIfNotExists("Event", row.Event).Add("Count", 1).Run(ctx), nil)
+		return written(t.items.Update("PK", row.PK).Range("SK", row.SK).SetIfNotExists("Event", row.Event).Add("Count", 1).
+			Set("GSI1PK", row.GSI1PK).Set("GSI1SK", row.GSI1SK).SetIfNotExists("TTL", row.TTL).Run(ctx), nil)
 	})
 }

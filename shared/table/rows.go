@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"outpost/shared/audit"
-	"outpost/shared/id"
 	"outpost/shared/ledger"
 	"outpost/shared/task"
 	"outpost/shared/tenant"
@@ -106,8 +105,10 @@ type rateRow struct {
 
 type auditRow struct {
 	key
-	Event audit.Event
-	Count int // of refusals that are one row
+	GSI1PK, GSI1SK string
+	Event          audit.Event
+	Count          int // of refusals that are one row
+	TTL            int64
 }
 
 type ledgerRow struct {
@@ -175,16 +176,6 @@ func newKeyRow(k Key) keyRow {
 		row.ExpiresUnix = k.ExpiresAt.Unix()
 	}
 	return row
-}
-
-func newAuditRow(tenantID string, e audit.Event) auditRow {
-	return auditRow{key: key{tenantPK(tenantID), "AUDIT#" + ulidOf(e.ID)}, Event: e}
-}
-
-// acted is an audit event of Outpost itself.
-func (t *Table) acted(tenantID, actor, action, target, detail string) auditRow {
-	now := t.clock.Now()
-	return newAuditRow(tenantID, audit.Event{ID: id.New(id.Audit, now), At: now, Action: action, Actor: actor, Target: target, Detail: detail})
 }
 
 // get reads one row consistently.

@@ -128,7 +128,7 @@ func (t *Table) StartRun(ctx context.Context, tenantID string, s Start) (task.Ru
 		tk.Task.State, tk.Task.StartedAt = task.Running, t.clock.Now()
 		tx.Put(t.items.Put(newTaskRow(tenantID, tk.Task, tk.Version+1)).If("'Version' = ?", tk.Version))
 	}
-	tx.Put(t.items.Put(t.acted(tenantID, "scheduler", "run.start", run.ID, "")))
+	tx.Put(t.items.Put(t.moved(tenantID, "scheduler", "run.start", row.Run, run, "")))
 	err = transacted(tx.Run(ctx))
 	var c *conditionFailed
 	if errors.As(err, &c) || errors.Is(err, errRaced) {

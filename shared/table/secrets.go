@@ -28,7 +28,7 @@ const keptVersions = 2
 func (t *Table) PutSecret(ctx context.Context, tenantID string, s Sealed, by By) error {
 	row := secretRow{key{tenantPK(tenantID), secretSK(s.Name, s.Version)}, s}
 	return t.again(ctx, func() error {
-		err := t.commit(ctx, tenantID, by, func(tx *dynamo.WriteTx) {
+		err := t.commit(ctx, tenantID, by.changing(nil, secretFacts(s)), func(tx *dynamo.WriteTx) {
 			tx.Put(t.items.Put(row).If("attribute_not_exists(PK)"))
 			if old := s.Version - keptVersions; old > 0 {
 				tx.Delete(t.items.Delete("PK", row.PK).Range("SK", secretSK(s.Name, old)))
@@ -90,7 +90,7 @@ func (t *Table) DeleteSecret(ctx context.Context, tenantID, name string, by By) 
 		if len(rows) == 0 {
 			return ErrNotFound
 		}
-		return settled(t.commit(ctx, tenantID, by, func(tx *dynamo.WriteTx) {
+		return settled(t.commit(ctx, tenantID, by.changing(secretFacts(rows[len(rows)-1].Secret), nil), func(tx *dynamo.WriteTx) {
 			for _, r := range rows {
 				tx.Delete(t.items.Delete("PK", r.PK).Range("SK", r.SK).If("attribute_exists(PK)"))
 			}

@@ -70,6 +70,9 @@ func settled(err error) error {
 	return err
 }
 
+// settler is the actor of settlements.
+const settler = "settle"
+
 func (t *Table) end(ctx context.Context, tenantID string, row runRow, s Settlement) (task.Run, error) {
 	was, run, d := row.Run.State, row.Run, s.Decision
 	if !was.CanBecome(d.End) {
@@ -106,7 +109,7 @@ func (t *Table) end(ctx context.Context, tenantID string, row runRow, s Settleme
 			ledger.Row{ID: ledgerID, Run: run.ID, Agent: run.Agent, Model: run.Model, Usage: spend.Usage, CostUSD: spend.CostUSD, At: s.Now}}))
 	}
 	tx.Update(t.usageOf(tenantID, run))
-	tx.Put(t.items.Put(t.acted(tenantID, "settle", "run."+string(d.End), run.ID, string(d.Reason))))
+	tx.Put(t.items.Put(t.moved(tenantID, settler, "run."+string(d.End), row.Run, run, string(d.Reason))))
 	return run, settled(transacted(tx.Run(ctx)))
 }
 
@@ -123,11 +126,12 @@ func (t *Table) requeue(ctx context.Context, tenantID string, row runRow) (task.
 	tx.Put(t.items.Put(newQueueRow(tenantID, run)))
 	tx.Update(t.items.Update("PK", tenantPK(tenantID)).Range("SK", loadSK).
 		Add("Running", -1).Add("Waiting", 1).Add("Version", 1).Set("GSI2PK", waitingPK(tenantID)).If("Running > ?", 0))
-	tx.Put(t.items.Put(t.acted(tenantID, "settle", "run.requeue", run.ID, string(task.NoCapacity))))
+	tx.Put(t.items.Put(t.moved(tenantID, settler, "run.requeue", row.Run, run, string(row.Run.Attempt.End.Cause))))
 	return run, settled(transacted(tx.Run(ctx)))
 }
 
-// tryAgain closes the attempt and counts an infrastructure retry.
+// tryAgain closes the attempt and counts an infrastructure retry, which the
+// audit trail tells.
 func (t *Table) tryAgain(ctx context.Context, tenantID string, row runRow, s Settlement) (task.Run, error) {
 	run := row.Run
 	if run.Attempt.End.Cause == "" {
@@ -140,7 +144,10 @@ func (t *Table) tryAgain(ctx context.Context, tenantID string, row runRow, s Set
 	if err != nil {
 		return run, err
 	}
-	return run, written(t.items.Put(again).If("'Version' = ?", row.Version).Run(ctx), errRaced)
+	tx := t.db.WriteTx().Idempotent(true)
+	tx.Put(t.items.Put(again).If("'Version' = ?", row.Version))
+	tx.Put(t.items.Put(t.moved(tenantID, settler, "run.retry", row.Run, run, string(run.Attempt.End.Cause))))
+	return run, settled(transacted(tx.Run(ctx)))
 }
 
 // RequestCancel notes, once, that somebody wants the run to end, together with

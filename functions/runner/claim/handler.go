@@ -14,12 +14,13 @@ import (
 	"outpost/shared/problem"
 	"outpost/shared/runner"
 	"outpost/shared/secret"
+	"outpost/shared/table"
 	"outpost/shared/task"
 	"outpost/shared/token"
 )
 
 type store interface {
-	Claim(ctx context.Context, tenantID, runID string, attempt int, nonce string, leaseUntil time.Time) (task.Run, error)
+	Claim(ctx context.Context, tenantID, runID string, attempt int, nonce string, leaseUntil time.Time, by table.By) (task.Run, error)
 	Task(ctx context.Context, tenantID, taskID string) (task.Task, error)
 	Prompt(ctx context.Context, tenantID, taskID string) (string, error)
 }
@@ -48,7 +49,8 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 		return api.Response{}, problem.New(problem.ProtocolUnsupported, fmt.Sprintf("The protocol versions %d to %d are served.", runner.OldestVersion, runner.Version))
 	}
 	w := r.Worker
-	run, err := h.store.Claim(ctx, w.Tenant, w.Run, w.Attempt, in.Nonce, h.clock.Now().Add(h.timing.HeartbeatLease))
+	now := h.clock.Now()
+	run, err := h.store.Claim(ctx, w.Tenant, w.Run, w.Attempt, in.Nonce, now.Add(h.timing.HeartbeatLease), r.By(now, "run.claim", w.Run))
 	if err != nil {
 		return api.Response{}, api.AttemptRefusal(err)
 	}

@@ -141,7 +141,7 @@ func (w *World) Running(token string) task.Run {
 	arn, err := w.Fleet(nil).Launch(ctx, fleet.Container{Tenant: w.Tenant, Run: r.ID, Attempt: r.Attempt.Number})
 	w.Must(err)
 	w.Must(w.SetContainer(ctx, w.Tenant, r.ID, r.Attempt.Number, arn))
-	r, err = w.Claim(ctx, w.Tenant, r.ID, r.Attempt.Number, "nonce", lease)
+	r, err = w.Claim(ctx, w.Tenant, r.ID, r.Attempt.Number, "nonce", lease, table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now(), Action: "run.claim", Actor: "test", Target: r.ID}})
 	w.Must(err)
 	return r
 }
