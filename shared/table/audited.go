@@ -77,9 +77,13 @@ func (t *Table) AuditEvents(ctx context.Context, tenantID string, r AuditRange, 
 
 // moved is the event of a part of Outpost that changed a run.
 func (t *Table) moved(tenantID, actor, action string, was, run task.Run, detail string) auditRow {
+	return t.acted(tenantID, actor, action, run.ID, detail, audit.Diff(runFacts(was), runFacts(run))...)
+}
+
+// acted is an event of Outpost itself.
+func (t *Table) acted(tenantID, actor, action, target, detail string, changes ...audit.Change) auditRow {
 	now := t.clock.Now()
-	return newAuditRow(tenantID, audit.Event{ID: id.New(id.Audit, now), At: now, Action: action, Actor: actor, Target: run.ID, Detail: detail,
-		Changes: audit.Diff(runFacts(was), runFacts(run))})
+	return newAuditRow(tenantID, audit.Event{ID: id.New(id.Audit, now), At: now, Action: action, Actor: actor, Target: target, Detail: detail, Changes: changes})
 }
 
 // changing returns by with what a change made of a thing, by its facts.
