@@ -29,6 +29,7 @@ require (
 	github.com/guregu/dynamo/v2 v2.1.1
 	github.com/oklog/ulid/v2 v2.1.2
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
+	github.com/stripe/stripe-go/v76 v76.25.0
 	github.com/versity/versitygw v1.8.0
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
