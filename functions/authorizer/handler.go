@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -17,6 +18,7 @@ import (
 
 type store interface {
 	KeyByHash(ctx context.Context, hash string) (table.Key, error)
+	TouchKey(ctx context.Context, k table.Key) error
 }
 
 type handler struct {
@@ -26,6 +28,10 @@ type handler struct {
 }
 
 type answer = events.APIGatewayV2CustomAuthorizerSimpleResponse
+
+// usedWithin is how exactly the last use of a key is known: a note more often
+// would cost more than it tells.
+const usedWithin = time.Hour
 
 // handle fails closed: whatever it does not know for sure is no. Garbage is
 // refused by its checksum before anything is read; a key costs one read. A
@@ -50,6 +56,11 @@ func (h handler) handle(ctx context.Context, e events.APIGatewayV2CustomAuthoriz
 	expired := !k.ExpiresAt.IsZero() && !h.clock.Now().Before(k.ExpiresAt)
 	if k.State != table.KeyActive || expired || k.Entitlement.State == tenant.Closed {
 		return answer{}, nil
+	}
+	if h.clock.Now().Sub(k.LastUsedAt) > usedWithin {
+		if err := h.store.TouchKey(ctx, k); err != nil { // the next request notes it
+			slog.ErrorContext(ctx, "note the use of a key", "key", k.ID, "error", err)
+		}
 	}
 	context, err := api.CallerContext(tenant.Caller{Tenant: k.Tenant, KeyID: k.ID, KeyHash: k.Hash, Scopes: k.Scopes, Entitlement: k.Entitlement})
 	if err != nil {

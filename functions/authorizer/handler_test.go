@@ -76,6 +76,7 @@ func (w world) ask(identity ...string) answer {
 func TestAGoodKeyCostsOneReadAndTellsItsCaller(t *testing.T) {
 	w := newWorld(t)
 	secret, k := w.key(nil)
+	w.ask("Bearer " + secret) // its first use is noted
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER "} {
 		before := w.reads.Calls()
 		a := w.ask(scheme + secret)
@@ -156,7 +157,38 @@ func TestAKeyIsGoodUntilItExpiresAndASuspendedAccountMayRead(t *testing.T) {
 	}
 }
 
-type down struct{}
+func TestTheUseOfAKeyIsNotedOnceAnHour(t *testing.T) {
+	w := newWorld(t)
+	secret, k := w.key(nil)
+	used := func(after time.Duration) time.Duration {
+		w.clock.Advance(after)
+		if !w.ask("Bearer " + secret).IsAuthorized {
+			t.Fatal("refused")
+		}
+		got, err := w.store.KeyByHash(context.Background(), k.Hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.LastUsedAt.Sub(k.CreatedAt)
+	}
+	for _, c := range []struct{ after, want time.Duration }{{0, 0}, {time.Minute, 0}, {59 * time.Minute, 0}, {time.Second, time.Hour + time.Second}, {30 * time.Minute, time.Hour + time.Second}} {
+		if got := used(c.after); got != c.want {
+			t.Errorf("after %v more it was last used %v after it was made, want %v", c.after, got, c.want)
+		}
+	}
+	w.h.store = forgetful{w.store}
+	w.clock.Advance(9 * time.Hour)
+	if !w.ask("Bearer " + secret).IsAuthorized {
+		t.Error("a use that cannot be noted is refused")
+	}
+}
+
+// forgetful is a store that cannot write.
+type forgetful struct{ *table.Table }
+
+func (forgetful) TouchKey(context.Context, table.Key) error { return errors.New("down") }
+
+type down struct{ store }
 
 func (down) KeyByHash(context.Context, string) (table.Key, error) {
 	return table.Key{State: table.KeyActive}, errors.New("dial tcp 10.0.0.7: refused")

@@ -15,6 +15,7 @@ type Key struct {
 	State     string   `json:"state"` // active, revoked or expired
 	CreatedAt string   `json:"created_at"`
 	ExpiresAt *string  `json:"expires_at"`
+	LastUsed  *string  `json:"last_used_at"`
 }
 
 // NewKey is a key that was made just now, with the key itself, which is shown
@@ -26,7 +27,7 @@ type NewKey struct {
 
 // ViewKey shows a key as it is at a time.
 func ViewKey(k table.Key, now time.Time) Key {
-	v := Key{ID: k.ID, Name: k.Name, Display: k.Display, Scopes: k.Scopes, State: k.State, CreatedAt: stamp(k.CreatedAt), ExpiresAt: timeOrNull(k.ExpiresAt)}
+	v := Key{ID: k.ID, Name: k.Name, Display: k.Display, Scopes: k.Scopes, State: k.State, CreatedAt: stamp(k.CreatedAt), ExpiresAt: timeOrNull(k.ExpiresAt), LastUsed: timeOrNull(k.LastUsedAt)}
 	if k.State == table.KeyActive && !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) {
 		v.State = "expired"
 	}

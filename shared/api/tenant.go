@@ -1,6 +1,8 @@
 package api
 
 import (
+	"cmp"
+
 	"outpost/shared/plan"
 	"outpost/shared/tenant"
 )
@@ -11,10 +13,13 @@ type Tenant struct {
 	Name      string           `json:"name"`
 	Email     string           `json:"email"`
 	Plan      string           `json:"plan"`
+	Source    string           `json:"plan_source"`
 	State     string           `json:"state"`
 	Overrides tenant.Overrides `json:"overrides"`
 	Limits    Limits           `json:"limits"` // the plan's, with the overrides applied
 	CreatedAt string           `json:"created_at"`
+	ClosedAt  *string          `json:"closed_at"`
+	RemovalAt *string          `json:"data_removal_at"` // when a closed tenant's data are removed, or were
 }
 
 // Limits are what a tenant may do. A null means without limit.
@@ -32,8 +37,9 @@ func ViewTenant(t tenant.Tenant) (Tenant, error) {
 	if err != nil {
 		return Tenant{}, err
 	}
-	v := Tenant{ID: t.ID, Name: t.Name, Email: t.Email, Plan: t.Entitlement.Plan, State: string(t.Entitlement.State),
-		Overrides: t.Entitlement.Overrides, CreatedAt: stamp(t.CreatedAt), Limits: Limits{ConcurrentRuns: limits.ConcurrentRuns, Weight: limits.Weight, RequestsPerMinute: limits.RequestsPerMinute}}
+	v := Tenant{ID: t.ID, Name: t.Name, Email: t.Email, Plan: t.Entitlement.Plan, Source: string(cmp.Or(t.PlanSource, tenant.ByOperator)), State: string(t.Entitlement.State),
+		Overrides: t.Entitlement.Overrides, CreatedAt: stamp(t.CreatedAt),
+		ClosedAt: timeOrNull(t.ClosedAt), RemovalAt: timeOrNull(t.RemovalAt()), Limits: Limits{ConcurrentRuns: limits.ConcurrentRuns, Weight: limits.Weight, RequestsPerMinute: limits.RequestsPerMinute}}
 	if limits.RunsPerDay != plan.Unlimited {
 		v.Limits.RunsPerDay = &limits.RunsPerDay
 	}

@@ -6,6 +6,8 @@
 package apikey
 
 import (
+	"bytes"
+	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -13,7 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"math/big"
+	"io"
 	"strings"
 )
 
@@ -38,18 +40,39 @@ const (
 var ErrMalformed = errors.New("malformed API key")
 
 // New returns a fresh key.
-func New(m Mode) (string, error) {
-	var b strings.Builder
-	b.WriteString("op_" + string(m) + "_")
-	limit := big.NewInt(int64(len(alphabet)))
-	for range randomChars {
-		n, err := rand.Int(rand.Reader, limit)
-		if err != nil {
+func New(m Mode) (string, error) { return from(m, rand.Reader) }
+
+// NonceSize is how many random bytes a derived key is made of.
+const NonceSize = 16
+
+// Derive returns the key that follows from a secret of at least 32 bytes and a
+// nonce, by HKDF-SHA256: the same for the same, so that an answer that showed a
+// key can be given again while the key itself is kept nowhere. Without the secret
+// a nonce tells nothing of its key.
+func Derive(m Mode, secret, nonce []byte) (string, error) {
+	if len(secret) < 32 || len(nonce) < NonceSize {
+		return "", errors.New("apikey: a key is derived of a secret of 32 bytes and a nonce of 16")
+	}
+	stream, err := hkdf.Key(sha256.New, secret, nonce, "outpost API key "+string(m), 256)
+	if err != nil {
+		return "", fmt.Errorf("apikey: derive: %w", err)
+	}
+	return from(m, bytes.NewReader(stream))
+}
+
+// from makes a key of random bytes. A byte that would favour some characters is
+// passed over.
+func from(m Mode, random io.Reader) (string, error) {
+	key := []byte("op_" + string(m) + "_")
+	for one := make([]byte, 1); len(key) < prefixLen+randomChars; {
+		if _, err := io.ReadFull(random, one); err != nil {
 			return "", fmt.Errorf("apikey: random: %w", err)
 		}
-		b.WriteByte(alphabet[n.Int64()])
+		if n := int(one[0]); n < 256-256%len(alphabet) {
+			key = append(key, alphabet[n%len(alphabet)])
+		}
 	}
-	return b.String() + checksum(b.String()), nil
+	return string(key) + checksum(string(key)), nil
 }
 
 // Check returns ErrMalformed unless s has a key's shape and checksum. It reads
@@ -113,4 +136,37 @@ func checksum(s string) string {
 		n /= 62
 	}
 	return string(out[:])
+}
+
+// Issuer makes keys that it can make again.
+type Issuer struct {
+	hasher *Hasher
+	secret []byte
+}
+
+// NewIssuer returns an Issuer that derives keys of a secret of at least 32 bytes.
+func NewIssuer(h *Hasher, secret []byte) *Issuer { return &Issuer{h, secret} }
+
+// Issued is a key with what the table knows of it, and what it is made again of.
+type Issued struct {
+	Text, Hash, Display string
+	Nonce               []byte
+}
+
+// New issues a fresh key.
+func (i *Issuer) New(m Mode) (Issued, error) {
+	nonce := make([]byte, NonceSize)
+	if _, err := rand.Read(nonce); err != nil {
+		return Issued{}, fmt.Errorf("apikey: random: %w", err)
+	}
+	return i.Again(m, nonce)
+}
+
+// Again issues the key of a nonce once more.
+func (i *Issuer) Again(m Mode, nonce []byte) (Issued, error) {
+	text, err := Derive(m, i.secret, nonce)
+	if err != nil {
+		return Issued{}, err
+	}
+	return Issued{text, i.hasher.Hash(text), Display(text), nonce}, nil
 }

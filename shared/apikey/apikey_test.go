@@ -93,3 +93,34 @@ func TestDisplayShowsFourCharacters(t *testing.T) {
 		t.Errorf("display form is %s", d)
 	}
 }
+
+func TestADerivedKeyIsTheSameAgainAndNobodyElsesToMake(t *testing.T) {
+	h, err := apikey.NewHasher("v1", bytes.Repeat([]byte("p"), 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, theirs := apikey.NewIssuer(h, bytes.Repeat([]byte("a"), 32)), apikey.NewIssuer(h, bytes.Repeat([]byte("b"), 32))
+	seen := map[string]bool{}
+	for range 1000 {
+		one, err := mine.New(apikey.Live)
+		if err != nil || apikey.Check(one.Text) != nil || one.Hash != h.Hash(one.Text) || one.Display != apikey.Display(one.Text) || seen[one.Text] {
+			t.Fatalf("%+v, %v", one, err)
+		}
+		seen[one.Text] = true
+		again, err := mine.Again(apikey.Live, one.Nonce)
+		if err != nil || again.Text != one.Text {
+			t.Fatalf("again it is another: %v", err)
+		}
+		test, _ := mine.Again(apikey.Test, one.Nonce)
+		stranger, _ := theirs.Again(apikey.Live, one.Nonce)
+		if test.Text[8:40] == one.Text[8:40] || stranger.Text == one.Text {
+			t.Fatal("kind or secret do not matter")
+		}
+	}
+	if _, err := mine.Again(apikey.Live, []byte("short")); err == nil {
+		t.Error("a short nonce is taken")
+	}
+	if _, err := apikey.NewIssuer(h, []byte("weak")).New(apikey.Live); err == nil {
+		t.Error("a weak secret is taken")
+	}
+}

@@ -103,6 +103,9 @@ func (d Document) Secrets() (*Secrets, error) {
 // CursorKey is the key under which the cursors of lists are signed.
 func (s *Secrets) CursorKey() []byte { return s.derived("cursors") }
 
+// Issuer makes API keys.
+func (s *Secrets) Issuer() *apikey.Issuer { return apikey.NewIssuer(s.hasher, s.derived("API keys")) }
+
 // derived returns 32 bytes that follow from the pepper and a purpose, by
 // HKDF-SHA256: keys of different purposes tell nothing of each other.
 func (s *Secrets) derived(purpose string) []byte {

@@ -16,6 +16,7 @@ const (
 	TenantClosed        Code = "tenant_closed"
 	NotFound            Code = "not_found"
 	NoPatch             Code = "no_patch"
+	TooManyKeys         Code = "too_many_keys"
 	TicketBound         Code = "ticket_bound"
 	AttemptSuperseded   Code = "attempt_superseded"
 	RunCancelled        Code = "run_cancelled"
@@ -51,6 +52,7 @@ var table = []Info{
 	{TenantClosed, 409, "The account is closed.", false},
 	{NotFound, 404, "Not found.", false},
 	{NoPatch, 404, "The run has no patch.", false},
+	{TooManyKeys, 409, "There are as many keys as there can be.", false},
 	{TicketBound, 409, "Another worker holds this attempt.", false},
 	{AttemptSuperseded, 409, "The attempt is over.", false},
 	{RunCancelled, 409, "The run was cancelled.", false},

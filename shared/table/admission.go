@@ -25,6 +25,7 @@ type Admission struct {
 
 // Idempotency is what is kept under an idempotency key for 24 hours.
 type Idempotency struct {
+	Owner    string // whose keys these are; the tenant of the change where it is empty
 	Key      string // as sent
 	BodyHash string
 	Status   int // the answer that a repeat gets
@@ -78,10 +79,7 @@ func (t *Table) admission(tenantID string, a Admission) writeTx {
 	tx.Update(meter)
 	tx.Put(t.items.Put(newTaskRow(tenantID, a.Task, 1)).If("attribute_not_exists(PK)"))
 	if i := a.Idempotency; i != nil {
-		expires := now.Add(idempotencyLife).Unix()
-		tx.Put(t.items.Put(idempotencyRow{key: idempotencyKey(tenantID, i.Key), BodyHash: i.BodyHash,
-			Status: i.Status, Body: i.Body, ExpiresAt: expires, TTL: expires}).
-			If("attribute_not_exists(PK) OR ExpiresAt <= ?", now.Unix()))
+		tx.Put(t.keep(tenantID, *i))
 	}
 	tx.Update(t.items.Update("PK", pk).Range("SK", loadSK).
 		Add("Waiting", n).Add("Running", 0).Add("Version", 1).

@@ -23,6 +23,8 @@ type Key struct {
 	Entitlement                     tenant.Entitlement // a copy of the tenant's
 	State                           string
 	CreatedAt, ExpiresAt            time.Time // zero ExpiresAt: never
+	RevokedAt                       time.Time // zero unless it was revoked
+	LastUsedAt                      time.Time // to about an hour; zero: never
 }
 
 // KeyByHash returns the key of a hash, by one read. It is the one way into the
@@ -46,13 +48,27 @@ func (t *Table) Keys(ctx context.Context, tenantID string) ([]Key, error) {
 
 // CreateKey stores a tenant's new key with a copy of the tenant's entitlement,
 // which must be that of this moment. It returns ErrExists when the hash is taken,
-// ErrLimitsChanged when the entitlement is of the past, and ErrKeyRevoked.
+// ErrTooManyKeys, ErrLimitsChanged when the entitlement is of the past,
+// ErrKeyRevoked, and what an idempotency key says.
 func (t *Table) CreateKey(ctx context.Context, tenantID string, k Key, by By) error {
 	k.Tenant = tenantID
 	return t.again(ctx, func() error {
-		err := t.commit(ctx, tenantID, by.changing(nil, keyFacts(k)), func(tx *dynamo.WriteTx) {
+		slots, err := t.slots(ctx, tenantID)
+		if err != nil {
+			return err
+		}
+		slot, full := t.takeSlot(tenantID, slots, k)
+		if full != nil {
+			// An answer may have been lost: the key itself may stand in the last place.
+			if there, err := t.KeyByHash(ctx, k.Hash); err == nil && there.ID == k.ID && there.Tenant == tenantID {
+				return nil
+			}
+			return full
+		}
+		err = t.commit(ctx, tenantID, by.changing(nil, keyFacts(k)), func(tx *dynamo.WriteTx) {
 			tx.Put(t.items.Put(newKeyRow(k)).If("attribute_not_exists(PK)"))
 			tx.Check(t.unchangedTenant(tenantID, k.Entitlement.Version))
+			tx.Put(slot)
 		})
 		var c *conditionFailed
 		switch {
@@ -67,10 +83,19 @@ func (t *Table) CreateKey(ctx context.Context, tenantID string, k Key, by By) er
 				return nil // an answer was lost
 			}
 			return ErrExists
-		default:
+		case c.failed[1]:
 			return ErrLimitsChanged
+		default:
+			return errRaced // another key took the place
 		}
 	})
+}
+
+// TouchKey notes that a key was used, unless that was noted meanwhile.
+func (t *Table) TouchKey(ctx context.Context, k Key) error {
+	err := t.items.Update("PK", keyPK(k.Hash)).Range("SK", keySK).Set("'Key'.'LastUsedAt'", t.clock.Now()).
+		If("attribute_exists(PK) AND 'Key'.'LastUsedAt' = ?", k.LastUsedAt).Run(ctx)
+	return written(err, nil)
 }
 
 // RevokeKey ends a tenant's key for ever: nothing is written under it from then
@@ -80,16 +105,21 @@ func (t *Table) RevokeKey(ctx context.Context, tenantID, keyID string, by By) (K
 		if k.State == KeyRevoked {
 			return k, errUnchanged
 		}
-		k.State = KeyRevoked
+		k.State, k.RevokedAt = KeyRevoked, t.clock.Now()
 		return k, nil
 	}, nil)
 }
 
-// RotateKey stores a key that takes the place of another, with its name, scopes
-// and entitlement; the other expires at a time, unless it does before. next makes
-// the new key of the old one, and may be called again. It returns ErrNotFound for
-// a key that is not active any more, and ErrKeyRevoked.
-func (t *Table) RotateKey(ctx context.Context, tenantID, keyID string, next func(old Key) Key, until time.Time, by By) (old Key, err error) {
+// Successor makes the key that takes the part of another, which is given as it is
+// from then on, and what is kept under the caller's idempotency key, if there is
+// one. It may be called again.
+type Successor func(old Key) (Key, *Idempotency, error)
+
+// RotateKey stores a key that takes the part of another, with its name, scopes
+// and entitlement; the other expires at a time, unless it does before. It returns
+// ErrNotFound for a key that is not active any more, ErrTooManyKeys,
+// ErrKeyRevoked, and what an idempotency key says.
+func (t *Table) RotateKey(ctx context.Context, tenantID, keyID string, until time.Time, by By, next Successor) (old Key, err error) {
 	return t.changeKey(ctx, tenantID, keyID, by, func(k Key) (Key, error) {
 		if k.State != KeyActive || (!k.ExpiresAt.IsZero() && !t.clock.Now().Before(k.ExpiresAt)) {
 			return k, ErrNotFound
@@ -98,38 +128,40 @@ func (t *Table) RotateKey(ctx context.Context, tenantID, keyID string, next func
 			k.ExpiresAt = until
 		}
 		return k, nil
-	}, func(old Key) Key {
-		k := next(old)
+	}, func(old Key) (Key, *Idempotency, error) {
+		k, once, err := next(old)
 		k.Tenant, k.Name, k.Scopes, k.Entitlement = tenantID, old.Name, old.Scopes, old.Entitlement
-		return k
+		return k, once, err
 	})
 }
 
 // changeKey applies a rule to a key and writes what it makes of it, with the key
-// that takes its place, if there is one. A caller may change the very key that it
-// calls with.
-func (t *Table) changeKey(ctx context.Context, tenantID, keyID string, by By, rule func(Key) (Key, error), successor func(old Key) Key) (changed Key, err error) {
+// that follows it beside. A caller may change the very key that it calls with.
+func (t *Table) changeKey(ctx context.Context, tenantID, keyID string, by By, rule func(Key) (Key, error), next Successor) (changed Key, err error) {
 	err = t.again(ctx, func() error {
-		rows, err := t.keys(ctx, tenantID)
+		by := by
+		was, err := t.keyRow(ctx, tenantID, keyID)
 		if err != nil {
-			return err
-		}
-		var was *keyRow
-		for i := range rows {
-			if rows[i].Key.ID == keyID {
-				was = &rows[i]
-			}
-		}
-		if was == nil {
-			return ErrNotFound
-		}
-		if err := t.get(ctx, was.key, was); err != nil { // the index may be of the past
 			return err
 		}
 		if changed, err = rule(was.Key); errors.Is(err, errUnchanged) {
 			return nil
 		} else if err != nil {
 			return err
+		}
+		slots, err := t.slots(ctx, tenantID)
+		if err != nil {
+			return err
+		}
+		var follows *dynamo.Put
+		var successor Key
+		if next != nil {
+			if successor, by.Idempotency, err = next(changed); err != nil {
+				return err
+			}
+			if follows, err = t.takeSlot(tenantID, slots, successor); err != nil {
+				return err
+			}
 		}
 		// One transaction cannot touch a row twice: the condition stands on the write.
 		if by.KeyHash == was.Key.Hash {
@@ -139,20 +171,32 @@ func (t *Table) changeKey(ctx context.Context, tenantID, keyID string, by By, ru
 			by.KeyHash = ""
 		}
 		facts := keyFacts(changed)
-		var next *Key
-		if successor != nil {
-			k := successor(was.Key)
-			next, facts["replaced_by"] = &k, k.ID
+		if next != nil {
+			facts["replaced_by"] = successor.ID
 		}
 		return settled(t.commit(ctx, tenantID, by.changing(keyFacts(was.Key), facts), func(tx *dynamo.WriteTx) {
 			tx.Put(t.items.Put(newKeyRow(changed)).If("'Key'.'State' = ? AND ExpiresUnix = ? AND 'Key'.'Entitlement'.'Version' = ?",
 				was.Key.State, was.ExpiresUnix, was.Key.Entitlement.Version))
-			if next != nil {
-				tx.Put(t.items.Put(newKeyRow(*next)).If("attribute_not_exists(PK)"))
+			if s, ok := slotOf(slots, changed.Hash); ok {
+				t.moveSlot(tx, s, changed)
+			}
+			if follows != nil {
+				tx.Put(t.items.Put(newKeyRow(successor)).If("attribute_not_exists(PK)"))
+				tx.Put(follows)
 			}
 		}))
 	})
 	return changed, err
+}
+
+// moveSlot makes the place of a key what the key has become.
+func (t *Table) moveSlot(tx *dynamo.WriteTx, s slotRow, k Key) {
+	if k.State == KeyRevoked {
+		tx.Delete(t.items.Delete("PK", s.PK).Range("SK", s.SK).If("'Hash' = ?", s.Hash))
+		return
+	}
+	s.ExpiresUnix = newKeyRow(k).ExpiresUnix
+	tx.Put(t.items.Put(s).If("'Hash' = ?", s.Hash))
 }
 
 // unchangedTenant is the condition that a tenant is active and its limits are
@@ -162,12 +206,24 @@ func (t *Table) unchangedTenant(tenantID string, version int64) *dynamo.Conditio
 		If("'Tenant'.'Entitlement'.'State' = ? AND 'Tenant'.'Entitlement'.'Version' = ?", tenant.Active, version)
 }
 
-// maxKeys bounds how many of a tenant's keys are looked at, and carried along in
-// one transaction, which takes 100 rows.
-const maxKeys = 90
+// keyRow returns the row of a key as it is now. The index that finds it may be of
+// the past.
+func (t *Table) keyRow(ctx context.Context, tenantID, keyID string) (keyRow, error) {
+	rows, err := t.keys(ctx, tenantID)
+	if err != nil {
+		return keyRow{}, err
+	}
+	for _, r := range rows {
+		if r.Key.ID == keyID {
+			err := t.get(ctx, r.key, &r)
+			return r, err
+		}
+	}
+	return keyRow{}, ErrNotFound
+}
 
 // keys finds the rows of a tenant's keys, newest first.
 func (t *Table) keys(ctx context.Context, tenantID string) (rows []keyRow, err error) {
-	err = t.items.Get("GSI1PK", tenantPK(tenantID)+"#KEYS").Index("GSI1").Order(dynamo.Descending).Limit(maxKeys).All(ctx, &rows)
+	err = t.items.Get("GSI1PK", tenantPK(tenantID)+"#KEYS").Index("GSI1").Order(dynamo.Descending).All(ctx, &rows)
 	return rows, read(err)
 }

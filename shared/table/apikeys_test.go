@@ -16,7 +16,9 @@ func another(b *bench, id string) table.Key {
 		CreatedAt: start.Add(time.Minute)}
 }
 
-func always(k table.Key) func(table.Key) table.Key { return func(table.Key) table.Key { return k } }
+func always(k table.Key) table.Successor {
+	return func(table.Key) (table.Key, *table.Idempotency, error) { return k, nil, nil }
+}
 
 func TestAKeyLivesUntilItIsRevokedOrRotated(t *testing.T) {
 	b := newBench(t)
@@ -34,7 +36,7 @@ func TestAKeyLivesUntilItIsRevokedOrRotated(t *testing.T) {
 	}
 	until := start.Add(time.Hour)
 	next := table.Key{ID: "key_5", Hash: "hash-5", Display: "…", State: table.KeyActive, CreatedAt: start.Add(2 * time.Minute)}
-	old, err := b.RotateKey(b.ctx, b.tenant, "key_2", always(next), until, by("key.rotate"))
+	old, err := b.RotateKey(b.ctx, b.tenant, "key_2", until, by("key.rotate"), always(next))
 	b.must(err)
 	if !old.ExpiresAt.Equal(until) {
 		t.Errorf("the old one expires at %s", old.ExpiresAt)
@@ -45,7 +47,7 @@ func TestAKeyLivesUntilItIsRevokedOrRotated(t *testing.T) {
 		t.Errorf("the new one: %+v", made)
 	}
 	b.clock.Advance(2 * time.Hour)
-	if _, err := b.RotateKey(b.ctx, b.tenant, "key_2", always(another(b, "key_6")), until, by("key.rotate")); !errors.Is(err, table.ErrNotFound) {
+	if _, err := b.RotateKey(b.ctx, b.tenant, "key_2", until, by("key.rotate"), always(another(b, "key_6"))); !errors.Is(err, table.ErrNotFound) {
 		t.Errorf("an expired one is rotated: %v", err)
 	}
 	for range 2 { // again changes nothing
@@ -54,7 +56,7 @@ func TestAKeyLivesUntilItIsRevokedOrRotated(t *testing.T) {
 			t.Errorf("%+v", k)
 		}
 	}
-	if _, err := b.RotateKey(b.ctx, b.tenant, "key_5", always(another(b, "key_7")), until, by("key.rotate")); !errors.Is(err, table.ErrNotFound) {
+	if _, err := b.RotateKey(b.ctx, b.tenant, "key_5", until, by("key.rotate"), always(another(b, "key_7"))); !errors.Is(err, table.ErrNotFound) {
 		t.Errorf("a revoked one is rotated: %v", err)
 	}
 	all, err := b.Keys(b.ctx, b.tenant)
@@ -74,7 +76,7 @@ func TestAKeyRevokesItself(t *testing.T) {
 	if err := b.CreateKey(b.ctx, b.tenant, another(b, "key_2"), mine); !errors.Is(err, table.ErrKeyRevoked) {
 		t.Errorf("a revoked key makes a new one: %v", err)
 	}
-	if _, err := b.RotateKey(b.ctx, b.tenant, b.caller.KeyID, always(another(b, "key_3")), start, mine); !errors.Is(err, table.ErrNotFound) {
+	if _, err := b.RotateKey(b.ctx, b.tenant, b.caller.KeyID, start, mine, always(another(b, "key_3"))); !errors.Is(err, table.ErrNotFound) {
 		t.Errorf("a revoked key rotates itself: %v", err)
 	}
 }

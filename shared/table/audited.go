@@ -102,7 +102,7 @@ func runFacts(r task.Run) map[string]string {
 func tenantFacts(t tenant.Tenant) map[string]string {
 	e := t.Entitlement
 	return map[string]string{
-		"name": t.Name, "email": t.Email, "plan": e.Plan, "state": string(e.State),
+		"name": t.Name, "email": t.Email, "plan": e.Plan, "plan_source": string(t.PlanSource), "state": string(e.State),
 		"limits.runs_per_day": number(e.Overrides.RunsPerDay), "limits.concurrent_runs": number(e.Overrides.ConcurrentRuns),
 		"limits.weight": number(e.Overrides.Weight), "limits.requests_per_minute": number(e.Overrides.RequestsPerMinute),
 	}

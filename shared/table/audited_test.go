@@ -121,10 +121,10 @@ func TestAChangeTellsWhatWasBefore(t *testing.T) {
 	})
 	b.must(err)
 	check("tenant.update", audit.Change{Field: "limits.runs_per_day", After: "7"}, audit.Change{Field: "plan", Before: "pro", After: "free"},
-		audit.Change{Field: "state", Before: "active", After: "suspended"})
+		audit.Change{Field: "plan_source", After: "operator"}, audit.Change{Field: "state", Before: "active", After: "suspended"})
 
 	until := start.Add(time.Hour)
-	_, err = b.RotateKey(b.ctx, b.tenant, b.caller.KeyID, always(table.Key{ID: "key_new", Hash: "hash-of-new", State: table.KeyActive, CreatedAt: start}), until, by("key.rotate"))
+	_, err = b.RotateKey(b.ctx, b.tenant, b.caller.KeyID, until, by("key.rotate"), always(table.Key{ID: "key_new", Hash: "hash-of-new", State: table.KeyActive, CreatedAt: start}))
 	b.must(err)
 	check("key.rotate", audit.Change{Field: "expires_at", After: until.Format(time.RFC3339)}, audit.Change{Field: "replaced_by", After: "key_new"})
 	_, err = b.RevokeKey(b.ctx, b.tenant, "key_new", by("key.revoke"))

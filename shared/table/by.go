@@ -1,6 +1,7 @@
 package table
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -14,11 +15,15 @@ import (
 type By struct {
 	KeyHash string // empty for who has none: an operator, or Outpost itself
 	Audit   audit.Event
+	// Idempotency is nil when the caller sent no key.
+	Idempotency *Idempotency
 }
 
 // commit carries out writes in one transaction with the check of the key and
-// the audit event. It returns ErrKeyRevoked, *conditionFailed when a condition of
-// the writes does not hold, in their order, or errRaced.
+// the audit event, and what is kept under the caller's idempotency key. It returns
+// ErrKeyRevoked, *Replay or ErrIdempotencyMismatch for a used idempotency key,
+// *conditionFailed when a condition of the writes does not hold, in their order,
+// or errRaced.
 func (t *Table) commit(ctx context.Context, tenantID string, by By, writes func(*dynamo.WriteTx)) error {
 	tx := t.db.WriteTx().Idempotent(true)
 	if by.KeyHash != "" {
@@ -26,6 +31,9 @@ func (t *Table) commit(ctx context.Context, tenantID string, by By, writes func(
 	}
 	tx.Put(t.items.Put(newAuditRow(tenantID, by.Audit)))
 	writes(tx)
+	if by.Idempotency != nil {
+		tx.Put(t.keep(tenantID, *by.Idempotency))
+	}
 	err := transacted(tx.Run(ctx))
 	var c *conditionFailed
 	if !errors.As(err, &c) {
@@ -38,8 +46,28 @@ func (t *Table) commit(ctx context.Context, tenantID string, by By, writes func(
 		}
 		own++
 	}
+	if i := by.Idempotency; i != nil {
+		last := len(c.failed) - 1
+		if c.failed[last] {
+			if err := t.Answered(ctx, cmp.Or(i.Owner, tenantID), i.Key, i.BodyHash); err != nil {
+				return err
+			}
+			return errRaced // it expired this moment
+		}
+		c.failed = c.failed[:last]
+	}
 	c.failed = c.failed[own:]
 	return c
+}
+
+// keep is the write that keeps an answer under an idempotency key that is not in
+// use.
+func (t *Table) keep(tenantID string, i Idempotency) *dynamo.Put {
+	now := t.clock.Now()
+	expires := now.Add(idempotencyLife).Unix()
+	return t.items.Put(idempotencyRow{key: idempotencyKey(cmp.Or(i.Owner, tenantID), i.Key), BodyHash: i.BodyHash,
+		Status: i.Status, Body: i.Body, ExpiresAt: expires, TTL: expires}).
+		If("attribute_not_exists(PK) OR ExpiresAt <= ?", now.Unix())
 }
 
 // goodKey is the condition that a key is the tenant's, not revoked and not

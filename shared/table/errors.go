@@ -21,6 +21,8 @@ var (
 
 	ErrRateLimited = errors.New("too many requests this minute") // of CountRequest
 
+	ErrTooManyKeys = errors.New("the tenant has as many keys as it can")
+
 	ErrKeyRevoked          = errors.New("the API key is revoked or expired")     // of Admit
 	ErrTenantInactive      = errors.New("the tenant is not active")              // of Admit
 	ErrLimitsChanged       = errors.New("the tenant's limits changed meanwhile") // of Admit

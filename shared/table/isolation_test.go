@@ -18,6 +18,7 @@ var open = map[string]string{
 	"KeyByHash":           "finds the tenant of a caller; the hash is the proof",
 	"CreateTenant":        "makes a tenant",
 	"Tenants":             "the operator's list",
+	"TouchKey":            "the authorizer's note about a key that it has found",
 	"Waiting":             "the scheduler's hints",
 	"Overdue":             "the reaper's hints",
 	"CountInflight":       "the scheduler's count",
@@ -132,7 +133,7 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			return notFound(err)
 		},
 		"RotateKey": func() bool {
-			_, err := b.RotateKey(ctx, who, a.caller.KeyID, always(table.Key{ID: "key_y", Hash: "y", CreatedAt: start}), later, by("key.rotate"))
+			_, err := b.RotateKey(ctx, who, a.caller.KeyID, later, by("key.rotate"), always(table.Key{ID: "key_y", Hash: "y", CreatedAt: start}))
 			return notFound(err)
 		},
 		"Keys": func() bool {

@@ -15,6 +15,7 @@ import (
 const (
 	idempotencyLife = 24 * time.Hour
 	eventLife       = 30 * 24 * time.Hour
+	endedKeyLife    = 90 * 24 * time.Hour // of a key that was revoked or has expired
 )
 
 // key is the primary key that every row starts with.
@@ -127,6 +128,7 @@ type keyRow struct {
 	GSI1PK, GSI1SK string
 	ExpiresUnix    int64 // 0 for never
 	Key            Key
+	TTL            *int64 `dynamo:",omitempty"` // of keys that are over for long
 }
 
 type secretRow struct {
@@ -174,8 +176,17 @@ func newKeyRow(k Key) keyRow {
 		GSI1SK: k.CreatedAt.UTC().Format(time.RFC3339Nano) + "#" + k.ID, Key: k}
 	if !k.ExpiresAt.IsZero() {
 		row.ExpiresUnix = k.ExpiresAt.Unix()
+		row.TTL = forgotten(k.ExpiresAt)
+	}
+	if k.State == KeyRevoked {
+		row.TTL = forgotten(k.RevokedAt)
 	}
 	return row
+}
+
+func forgotten(ended time.Time) *int64 {
+	at := ended.Add(endedKeyLife).Unix()
+	return &at
 }
 
 // get reads one row consistently.

@@ -15,9 +15,14 @@ func (t *Table) CreateTenant(ctx context.Context, tn tenant.Tenant, first Key, b
 	first.Tenant, first.Entitlement = tn.ID, tn.Entitlement
 	row := newTenantRow(tn)
 	err := t.again(ctx, func() error {
-		err := t.commit(ctx, tn.ID, by.changing(nil, tenantFacts(tn)), func(tx *dynamo.WriteTx) {
+		slot, err := t.takeSlot(tn.ID, nil, first)
+		if err != nil {
+			return err
+		}
+		err = t.commit(ctx, tn.ID, by.changing(nil, tenantFacts(tn)), func(tx *dynamo.WriteTx) {
 			tx.Put(t.items.Put(row).If("attribute_not_exists(PK)"))
 			tx.Put(t.items.Put(newKeyRow(first)).If("attribute_not_exists(PK)"))
+			tx.Put(slot)
 		})
 		var c *conditionFailed
 		if errors.As(err, &c) {
@@ -76,14 +81,14 @@ func (t *Table) ChangeTenant(ctx context.Context, tenantID string, by By, rule f
 		if changed, err = rule(was); err != nil {
 			return err
 		}
-		keys, err := t.keys(ctx, tenantID)
+		keys, err := t.slots(ctx, tenantID)
 		if err != nil {
 			return err
 		}
 		return settled(t.commit(ctx, tenantID, by.changing(tenantFacts(was), tenantFacts(changed)), func(tx *dynamo.WriteTx) {
 			tx.Put(t.items.Put(newTenantRow(changed)).If("'Tenant'.'Entitlement'.'Version' = ?", was.Entitlement.Version))
 			for _, k := range keys {
-				tx.Update(t.items.Update("PK", k.PK).Range("SK", k.SK).Set("'Key'.'Entitlement'", changed.Entitlement).If("attribute_exists(PK)"))
+				tx.Update(t.items.Update("PK", keyPK(k.Hash)).Range("SK", keySK).Set("'Key'.'Entitlement'", changed.Entitlement).If("attribute_exists(PK)"))
 			}
 		}))
 	})

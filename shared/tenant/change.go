@@ -3,6 +3,7 @@ package tenant
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"outpost/shared/plan"
 )
@@ -11,8 +12,9 @@ import (
 type Change struct {
 	Name, Email *string
 	Plan        *string
-	Limits      *Overrides // replace all overrides
-	State       *State     // active or suspended; Closed only by Close
+	PlanSource  *PlanSource // by itself it hands the plan over; a plan alone is the operator's
+	Limits      *Overrides  // replace all overrides
+	State       *State      // active or suspended; Closed only by Close
 }
 
 // ErrClosed means that a tenant was closed, which is for ever.
@@ -31,7 +33,10 @@ func (t Tenant) Apply(c Change) (Tenant, error) {
 		t.Email = *c.Email
 	}
 	if c.Plan != nil {
-		t.Entitlement.Plan = *c.Plan
+		t.Entitlement.Plan, t.PlanSource = *c.Plan, ByOperator
+	}
+	if c.PlanSource != nil {
+		t.PlanSource = *c.PlanSource
 	}
 	if c.Limits != nil {
 		t.Entitlement.Overrides = *c.Limits
@@ -46,9 +51,13 @@ func (t Tenant) Apply(c Change) (Tenant, error) {
 	return t, nil
 }
 
-// Close returns the tenant closed, for ever.
-func (t Tenant) Close() Tenant {
-	t.Entitlement.State = Closed
+// Close returns the tenant closed at a time, for ever. One that is closed stays
+// as it is.
+func (t Tenant) Close(at time.Time) Tenant {
+	if t.Entitlement.State == Closed {
+		return t
+	}
+	t.Entitlement.State, t.ClosedAt = Closed, at
 	t.Entitlement.Version++
 	return t
 }

@@ -66,7 +66,31 @@ type Tenant struct {
 	Name        string
 	Email       string
 	Entitlement Entitlement
+	PlanSource  PlanSource
 	CreatedAt   time.Time
+	ClosedAt    time.Time // zero while it is not closed
+	RemovedAt   time.Time // when its data were removed; zero before
+}
+
+// PlanSource says who decides about a tenant's plan.
+type PlanSource string
+
+// The sources.
+const (
+	ByOperator PlanSource = "operator"
+	ByStripe   PlanSource = "stripe"
+)
+
+// KeptClosed is how long the data of a closed tenant are kept.
+const KeptClosed = 30 * 24 * time.Hour
+
+// RemovalAt is when the data of a closed tenant are removed; zero for one that is
+// not closed.
+func (t Tenant) RemovalAt() time.Time {
+	if t.ClosedAt.IsZero() {
+		return time.Time{}
+	}
+	return t.ClosedAt.Add(KeptClosed)
 }
 
 // Load is what a tenant has on the fleet. Version guards every move.

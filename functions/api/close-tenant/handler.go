@@ -21,7 +21,8 @@ type handler struct {
 // handle closes a tenant: from now on its keys open nothing, and nothing of it
 // starts. What runs ends normally.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
-	closed, err := h.store.ChangeTenant(ctx, r.Path, r.By(h.clock.Now(), "tenant.close", r.Path), func(t tenant.Tenant) (tenant.Tenant, error) { return t.Close(), nil })
+	now := h.clock.Now()
+	closed, err := h.store.ChangeTenant(ctx, r.Path, r.By(now, "tenant.close", r.Path), func(t tenant.Tenant) (tenant.Tenant, error) { return t.Close(now), nil })
 	if err != nil {
 		return api.Response{}, err
 	}

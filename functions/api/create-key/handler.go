@@ -19,13 +19,14 @@ import (
 )
 
 type store interface {
+	api.Answerer
 	CreateKey(ctx context.Context, tenantID string, k table.Key, by table.By) error
 	Tenant(ctx context.Context, tenantID string) (tenant.Tenant, error)
 }
 
 type handler struct {
 	store  store
-	hasher *apikey.Hasher
+	issuer *apikey.Issuer
 	clock  clock.Clock
 }
 
@@ -36,37 +37,56 @@ type submission struct {
 	Kind      apikey.Mode
 }
 
-// handle makes a key with scopes that the caller's own key has. When the
-// tenant's limits have changed since the authorizer saw them, the new ones count.
+// handle makes a key with scopes that the caller's own key has.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
-	var in submission
-	if err := r.Decode(&in); err != nil {
-		return api.Response{}, err
-	}
-	now := h.clock.Now()
-	if err := in.check(r.Caller, now); err != nil {
-		return api.Response{}, err
-	}
-	secret, err := apikey.New(cmp.Or(in.Kind, apikey.Live))
+	answer, err := h.create(ctx, r)
+	first, err := r.Earlier(ctx, h.store, err)
 	if err != nil {
 		return api.Response{}, err
 	}
+	if first != nil {
+		if answer, answer.Secret, err = api.KeyOf[api.NewKey](first, h.issuer); err != nil {
+			return api.Response{}, err
+		}
+		return api.Response{Status: first.Status, Body: answer, Header: map[string]string{"Idempotent-Replayed": "true"}}, nil
+	}
+	return api.Response{Status: http.StatusCreated, Body: answer}, nil
+}
+
+// create makes the key. When the tenant's limits have changed since the authorizer
+// saw them, the new ones count.
+func (h handler) create(ctx context.Context, r *api.Request) (answer api.NewKey, err error) {
+	var in submission
+	if err := r.Decode(&in); err != nil {
+		return answer, err
+	}
+	now := h.clock.Now()
+	if err := in.check(r.Caller, now); err != nil {
+		return answer, err
+	}
+	mode := cmp.Or(in.Kind, apikey.Live)
+	issued, err := h.issuer.New(mode)
+	if err != nil {
+		return answer, err
+	}
 	slices.Sort(in.Scopes)
-	k := table.Key{ID: id.New(id.Key, now), Hash: h.hasher.Hash(secret), Name: in.Name, Display: apikey.Display(secret), Scopes: slices.Compact(in.Scopes),
+	k := table.Key{ID: id.New(id.Key, now), Hash: issued.Hash, Name: in.Name, Display: issued.Display, Scopes: slices.Compact(in.Scopes),
 		Entitlement: r.Caller.Entitlement, State: table.KeyActive, CreatedAt: now}
 	if in.ExpiresAt != nil {
 		k.ExpiresAt = *in.ExpiresAt
 	}
+	answer = api.NewKey{Key: api.ViewKey(k, now)}
 	by := r.By(now, "key.create", k.ID)
+	if by.Idempotency, err = r.Once(http.StatusCreated, api.Kept[api.NewKey]{Mode: mode, Nonce: issued.Nonce, Answer: answer}); err != nil {
+		return answer, err
+	}
 	if err = h.store.CreateKey(ctx, r.Caller.Tenant, k, by); errors.Is(err, table.ErrLimitsChanged) {
 		if k.Entitlement, err = h.current(ctx, r.Caller.Tenant); err == nil {
 			err = h.store.CreateKey(ctx, r.Caller.Tenant, k, by)
 		}
 	}
-	if err != nil {
-		return api.Response{}, err
-	}
-	return api.Response{Status: http.StatusCreated, Body: api.NewKey{Key: api.ViewKey(k, now), Secret: secret}}, nil
+	answer.Secret = issued.Text
+	return answer, err
 }
 
 // check looks at what the contract cannot.

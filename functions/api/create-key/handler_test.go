@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -25,7 +26,8 @@ func newWorld(t *testing.T) (*apitest.World, *apitest.Route, *apikey.Hasher) {
 	w := apitest.New(t, enginetest.Table(t, c), c, "pro")
 	hasher, err := apikey.NewHasher("v1", bytes.Repeat([]byte("p"), 32))
 	w.Must(err)
-	return w, apitest.Serve(t, "POST", "/v1/keys", handler{w.Table, hasher, c}.handle), hasher
+	issuer := apikey.NewIssuer(hasher, bytes.Repeat([]byte("s"), 32))
+	return w, apitest.Serve(t, "POST", "/v1/keys", handler{w.Table, issuer, c}.handle), hasher
 }
 
 func TestAKeyIsShownOnceAndStoredAsItsHash(t *testing.T) {
@@ -91,4 +93,50 @@ func TestARevokedKeyMakesNoOther(t *testing.T) {
 	w, route, _ := newWorld(t)
 	w.Revoke(w.Caller)
 	route.As(w.Caller, apitest.Request{Body: `{"name":"a","scopes":["tasks:read"]}`}).Refused(t, problem.Unauthorized, "")
+}
+
+func TestARepeatGetsTheSameKeyWhichIsKeptNowhere(t *testing.T) {
+	w, route, hasher := newWorld(t)
+	post := func(body, key string) apitest.Answer {
+		return route.As(w.Caller, apitest.Request{Body: body, Header: map[string]string{"Idempotency-Key": key}})
+	}
+	first := post(`{"name":"ci","scopes":["tasks:read"]}`, "once")
+	var got api.NewKey
+	first.Into(t, 201, &got)
+	again := post(`{ "scopes":["tasks:read"], "name":"ci" }`, "once")
+	if again.Status != 201 || string(again.Body) != string(first.Body) || again.Header["Idempotent-Replayed"] != "true" || first.Header["Idempotent-Replayed"] != "" {
+		t.Errorf("again: %d %s %v, at first %s", again.Status, again.Body, again.Header, first.Body)
+	}
+	post(`{"name":"other","scopes":["tasks:read"]}`, "once").Refused(t, problem.IdempotencyMismatch, "Idempotency-Key")
+	var other api.NewKey
+	post(`{"name":"ci","scopes":["tasks:read"]}`, "twice").Into(t, 201, &other)
+	if other.Secret == got.Secret {
+		t.Error("two keys are one")
+	}
+	// What is kept tells nothing of the key: only its hash does, and its last four.
+	k, err := w.KeyByHash(t.Context(), hasher.Hash(got.Secret))
+	w.Must(err)
+	if err := w.Table.Answered(t.Context(), w.Tenant, "once", "another"); !errors.Is(err, table.ErrIdempotencyMismatch) {
+		t.Errorf("nothing is kept: %v", err)
+	}
+	if k.ID != got.ID {
+		t.Errorf("%s is stored for %s", k.ID, got.ID)
+	}
+	// A replay of a request that would be refused by now.
+	soon := settlementtest.Start.Add(time.Hour).Format(time.RFC3339)
+	short := `{"name":"short","scopes":["tasks:read"],"expires_at":"` + soon + `"}`
+	post(short, "third").Into(t, 201, &got)
+	w.Clock.Advance(2 * time.Hour)
+	if a := post(short, "third"); a.Status != 201 || !strings.Contains(string(a.Body), got.Secret) {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	post(short, "fourth").Refused(t, problem.ValidationFailed, "/expires_at")
+}
+
+func TestTheFiftyFirstKeyIsRefused(t *testing.T) {
+	w, route, _ := newWorld(t)
+	for range table.MaxKeys - 1 {
+		route.As(w.Caller, apitest.Request{Body: `{"name":"a","scopes":["tasks:read"]}`}).Into(t, 201, nil)
+	}
+	route.As(w.Caller, apitest.Request{Body: `{"name":"a","scopes":["tasks:read"]}`}).Refused(t, problem.TooManyKeys, "")
 }

@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"outpost/shared/api"
@@ -22,8 +21,8 @@ import (
 
 type store interface {
 	Admit(ctx context.Context, tenantID string, a table.Admission) error
+	api.Answerer
 	WarnOfQuota(ctx context.Context, tenantID string, day time.Time, limit int) (percent int, err error)
-	Answered(ctx context.Context, tenantID, idempotencyKey, bodyHash string) error
 	Secrets(ctx context.Context, tenantID string) ([]table.Sealed, error)
 	Tenant(ctx context.Context, tenantID string) (tenant.Tenant, error)
 }
@@ -64,12 +63,9 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 		caller.Entitlement = tn.Entitlement
 		res, err = h.admit(ctx, r, in, caller)
 	}
-	if key := r.Header["idempotency-key"]; err != nil && key != "" {
-		// What was accepted once is answered so again, whatever has changed since.
-		var first *table.Replay
-		if errors.As(h.store.Answered(ctx, r.Caller.Tenant, key, hashOf(r.Body)), &first) {
-			return replayed(first)
-		}
+	first, err := r.Earlier(ctx, h.store, err)
+	if first != nil {
+		return replayed(first)
 	}
 	if errors.Is(err, table.ErrLimitsChanged) {
 		p := problem.New(problem.Busy, "The account's limits are changing; try again.").Because(err)
@@ -93,18 +89,10 @@ func (h handler) admit(ctx context.Context, r *api.Request, in submission, calle
 	a := table.Admission{Caller: caller, Task: tk, Prompt: in.Prompt, RunsPerDay: limits.RunsPerDay,
 		Audit: audit.Event{ID: id.New(id.Audit, now), At: now, Action: "task.create", Actor: caller.KeyID, Target: tk.ID,
 			RequestID: r.ID, Address: r.Address, Detail: fmt.Sprintf("%d runs", len(tk.Runs))}}
-	if key := r.Header["idempotency-key"]; key != "" {
-		body, err := json.Marshal(view)
-		if err != nil {
-			return api.Response{}, err
-		}
-		a.Idempotency = &table.Idempotency{Key: key, BodyHash: hashOf(r.Body), Status: 202, Body: body}
+	if a.Idempotency, err = r.Once(http.StatusAccepted, view); err != nil {
+		return api.Response{}, err
 	}
 	err = h.store.Admit(ctx, caller.Tenant, a)
-	var replay *table.Replay
-	if errors.As(err, &replay) {
-		return replayed(replay)
-	}
 	var quota *table.QuotaError
 	if err == nil || errors.As(err, &quota) {
 		if _, err := h.store.WarnOfQuota(ctx, caller.Tenant, now, limits.RunsPerDay); err != nil {
@@ -132,21 +120,7 @@ func replayed(first *table.Replay) (api.Response, error) {
 	if err := json.Unmarshal(first.Body, &body); err != nil {
 		return api.Response{}, fmt.Errorf("read a kept answer: %w", err)
 	}
-	return api.Response{Status: first.Status, Body: json.RawMessage(first.Body),
-		Header: map[string]string{"Location": "/v1/tasks/" + body.ID, "Idempotent-Replayed": "true"}}, nil
-}
-
-// hashOf is the hash of a JSON body without its spaces and the order of its
-// members, which do not make it another one.
-func hashOf(body []byte) string {
-	var v any
-	if json.Unmarshal(body, &v) == nil {
-		if canonical, err := json.Marshal(v); err == nil {
-			body = canonical
-		}
-	}
-	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:])
+	return api.Replayed(first, map[string]string{"Location": "/v1/tasks/" + body.ID}), nil
 }
 
 // refusal translates what the admission said.
@@ -159,9 +133,6 @@ func refusal(err error, limits plan.Plan, now time.Time) error {
 		p.Quota = &problem.Quota{Limit: quota.Limit, Used: quota.Used, ResetsAt: quota.ResetsAt}
 		p.RetryAfter = quota.ResetsAt.Sub(now)
 		return p
-	case errors.Is(err, table.ErrIdempotencyMismatch):
-		return problem.New(problem.IdempotencyMismatch, "This Idempotency-Key was used within 24 hours with another body.",
-			problem.Field{Field: "Idempotency-Key", Message: "was used with another body"})
 	case errors.Is(err, table.ErrKeyRevoked):
 		return problem.New(problem.Unauthorized, "The key was revoked or has expired.")
 	case errors.Is(err, table.ErrTenantInactive):

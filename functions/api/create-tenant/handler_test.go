@@ -22,7 +22,8 @@ func TestATenantIsMadeWithItsFirstKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	route := apitest.Serve(t, "POST", "/v1/tenants", handler{store, hasher, c}.handle)
+	issuer := apikey.NewIssuer(hasher, bytes.Repeat([]byte("s"), 32))
+	route := apitest.Serve(t, "POST", "/v1/tenants", handler{store, issuer, c}.handle)
 	var got created
 	a := route.AsOperator(apitest.Request{Body: `{"name":"Acme","email":"dev@acme.example","plan":"pro","limits":{"concurrent_runs":9}}`})
 	a.Into(t, 201, &got)
@@ -54,8 +55,9 @@ func TestATenantThatIsNoneIsRefusedByField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	issuer := apikey.NewIssuer(hasher, bytes.Repeat([]byte("s"), 32))
 	store := enginetest.Table(t, c)
-	route := apitest.Serve(t, "POST", "/v1/tenants", handler{store, hasher, c}.handle)
+	route := apitest.Serve(t, "POST", "/v1/tenants", handler{store, issuer, c}.handle)
 	for _, row := range []struct{ why, body, field string }{
 		{"no name", `{"email":"a@b.example"}`, "/name"}, {"an empty name", `{"name":"","email":"a@b.example"}`, "/name"},
 		{"no address", `{"name":"a","email":"somebody"}`, "/email"}, {"an unknown plan", `{"name":"a","email":"a@b.example","plan":"gold"}`, "/plan"},
@@ -77,4 +79,24 @@ func TestATenantsOwnKeyMakesNoTenant(t *testing.T) {
 	w := apitest.New(t, enginetest.Table(t, c), c, "enterprise")
 	route := apitest.Serve(t, "POST", "/v1/tenants", handler{w.Table, nil, c}.handle)
 	route.As(w.Caller, apitest.Request{Body: `{"name":"a","email":"a@b.example"}`}).Refused(t, problem.Unauthorized, "")
+}
+
+func TestATenantIsMadeOnceAndItsKeyShownAgain(t *testing.T) {
+	c := clock.NewManual(settlementtest.Start)
+	store := enginetest.Table(t, c)
+	hasher, err := apikey.NewHasher("v1", bytes.Repeat([]byte("p"), 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	route := apitest.Serve(t, "POST", "/v1/tenants", handler{store, apikey.NewIssuer(hasher, bytes.Repeat([]byte("s"), 32)), c}.handle)
+	once := apitest.Request{Body: `{"name":"Acme","email":"dev@acme.example"}`, Header: map[string]string{"Idempotency-Key": "once"}}
+	first, again := route.AsOperator(once), route.AsOperator(once)
+	if first.Status != 201 || string(first.Body) != string(again.Body) || again.Header["Idempotent-Replayed"] != "true" || again.Header["Location"] != first.Header["Location"] {
+		t.Errorf("%s\n%s", first.Body, again.Body)
+	}
+	if all, _, err := store.Tenants(t.Context(), "", 10); err != nil || len(all) != 1 {
+		t.Errorf("tenants: %+v, %v", all, err)
+	}
+	once.Body = `{"name":"Other","email":"dev@acme.example"}`
+	route.AsOperator(once).Refused(t, problem.IdempotencyMismatch, "Idempotency-Key")
 }

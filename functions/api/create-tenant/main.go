@@ -24,7 +24,7 @@ func main() {
 		if err != nil {
 			return nil, err
 		}
-		h := handler{store, secrets.Hasher(), clock.System}
+		h := handler{store, secrets.Issuer(), clock.System}
 		return api.Serve(store, api.Route{Method: "POST", Path: "/v1/tenants", Handler: h.handle})
 	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -14,12 +13,13 @@ import (
 )
 
 type store interface {
-	RotateKey(ctx context.Context, tenantID, keyID string, next func(old table.Key) table.Key, until time.Time, by table.By) (old table.Key, err error)
+	api.Answerer
+	RotateKey(ctx context.Context, tenantID, keyID string, until time.Time, by table.By, next table.Successor) (old table.Key, err error)
 }
 
 type handler struct {
 	store  store
-	hasher *apikey.Hasher
+	issuer *apikey.Issuer
 	clock  clock.Clock
 }
 
@@ -34,30 +34,43 @@ type rotated struct {
 // handle makes a key of the same name, scopes and kind; the old one expires
 // after the overlap.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
+	answer, err := h.rotate(ctx, r)
+	first, err := r.Earlier(ctx, h.store, err)
+	if err != nil {
+		return api.Response{}, err
+	}
+	if first != nil {
+		if answer, answer.Secret, err = api.KeyOf[rotated](first, h.issuer); err != nil {
+			return api.Response{}, err
+		}
+		return api.Response{Status: first.Status, Body: answer, Header: map[string]string{"Idempotent-Replayed": "true"}}, nil
+	}
+	return api.Response{Status: http.StatusCreated, Body: answer}, nil
+}
+
+func (h handler) rotate(ctx context.Context, r *api.Request) (answer rotated, err error) {
 	var in struct {
 		OverlapSeconds *int `json:"overlap_seconds"`
 	}
 	if err := r.Decode(&in); err != nil {
-		return api.Response{}, err
+		return answer, err
 	}
 	now, lasting := h.clock.Now(), overlap
 	if in.OverlapSeconds != nil {
 		lasting = time.Duration(*in.OverlapSeconds) * time.Second
 	}
-	var (
-		secret string
-		next   table.Key
-		failed error
-	)
-	old, err := h.store.RotateKey(ctx, r.Caller.Tenant, r.Path, func(old table.Key) table.Key {
-		if secret, failed = apikey.New(apikey.ModeOf(old.Display)); failed == nil {
-			next = table.Key{ID: id.New(id.Key, now), Hash: h.hasher.Hash(secret), Display: apikey.Display(secret), State: table.KeyActive, CreatedAt: now}
+	by := r.By(now, "key.rotate", r.Path)
+	_, err = h.store.RotateKey(ctx, r.Caller.Tenant, r.Path, now.Add(lasting), by, func(old table.Key) (table.Key, *table.Idempotency, error) {
+		mode := apikey.ModeOf(old.Display)
+		issued, err := h.issuer.New(mode)
+		if err != nil {
+			return table.Key{}, nil, err
 		}
-		return next
-	}, now.Add(lasting), r.By(now, "key.rotate", r.Path))
-	if err = errors.Join(failed, err); err != nil {
-		return api.Response{}, err
-	}
-	next.Name, next.Scopes = old.Name, old.Scopes
-	return api.Response{Status: http.StatusCreated, Body: rotated{api.NewKey{Key: api.ViewKey(next, now), Secret: secret}, api.ViewKey(old, now)}}, nil
+		next := table.Key{ID: id.New(id.Key, now), Hash: issued.Hash, Name: old.Name, Scopes: old.Scopes, Display: issued.Display, State: table.KeyActive, CreatedAt: now}
+		answer = rotated{api.NewKey{Key: api.ViewKey(next, now)}, api.ViewKey(old, now)}
+		once, err := r.Once(http.StatusCreated, api.Kept[rotated]{Mode: mode, Nonce: issued.Nonce, Answer: answer})
+		answer.Secret = issued.Text
+		return next, once, err
+	})
+	return answer, err
 }

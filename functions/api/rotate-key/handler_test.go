@@ -23,7 +23,8 @@ func newWorld(t *testing.T) (*apitest.World, *apitest.Route, *apikey.Hasher) {
 	w := apitest.New(t, enginetest.Table(t, c), c, "pro")
 	hasher, err := apikey.NewHasher("v1", bytes.Repeat([]byte("p"), 32))
 	w.Must(err)
-	return w, apitest.Serve(t, "POST", "/v1/keys/{id}/rotate", handler{w.Table, hasher, c}.handle), hasher
+	issuer := apikey.NewIssuer(hasher, bytes.Repeat([]byte("s"), 32))
+	return w, apitest.Serve(t, "POST", "/v1/keys/{id}/rotate", handler{w.Table, issuer, c}.handle), hasher
 }
 
 func TestTheOldKeyGoesOnForTheOverlap(t *testing.T) {
@@ -64,5 +65,17 @@ func TestStrangersRotateNothing(t *testing.T) {
 	route.HidesFromStrangers(w, w.Caller.KeyID)
 	if k, err := w.KeyByHash(t.Context(), w.Caller.KeyHash); err != nil || !k.ExpiresAt.IsZero() {
 		t.Errorf("%+v, %v", k, err)
+	}
+}
+
+func TestARepeatedRotationMakesOneKey(t *testing.T) {
+	w, route, _ := newWorld(t)
+	once := apitest.Request{ID: w.Caller.KeyID, Header: map[string]string{"Idempotency-Key": "once"}}
+	first, again := route.As(w.Caller, once), route.As(w.Caller, once)
+	if first.Status != 201 || string(first.Body) != string(again.Body) || again.Header["Idempotent-Replayed"] != "true" {
+		t.Errorf("%s\n%s", first.Body, again.Body)
+	}
+	if keys, err := w.Keys(t.Context(), w.Tenant); err != nil || len(keys) != 2 {
+		t.Errorf("keys: %+v, %v", keys, err)
 	}
 }

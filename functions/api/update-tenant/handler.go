@@ -34,11 +34,12 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 		Name, Email, Plan *string
 		Limits            *tenant.Overrides
 		State             *tenant.State
+		PlanSource        *tenant.PlanSource `json:"plan_source"`
 	}
 	if err := r.Decode(&in); err != nil {
 		return api.Response{}, err
 	}
-	change := tenant.Change{Name: in.Name, Email: in.Email, Plan: in.Plan, Limits: in.Limits, State: in.State}
+	change := tenant.Change{Name: in.Name, Email: in.Email, Plan: in.Plan, PlanSource: in.PlanSource, Limits: in.Limits, State: in.State}
 	changed, err := h.store.ChangeTenant(ctx, r.Path, r.By(h.clock.Now(), "tenant.update", r.Path), func(t tenant.Tenant) (tenant.Tenant, error) { return t.Apply(change) })
 	if errors.Is(err, tenant.ErrClosed) {
 		return api.Response{}, problem.New(problem.TenantClosed, "A closed tenant stays closed.").Because(err)

@@ -117,3 +117,16 @@ func TestAChangeThatIsNoneIsRefused(t *testing.T) {
 	route.AsOperator(apitest.Request{ID: "ten_01KAR5G5M0000000000000000Z", Body: `{"state":"active"}`}).Refused(t, problem.NotFound, "")
 	route.HidesFromTenants(w, w.Tenant)
 }
+
+func TestAPlanOfTheOperatorsIsTheOperatorsUnlessHandedOver(t *testing.T) {
+	w, route, _ := newWorld(t)
+	for _, c := range []struct{ body, plan, source string }{
+		{`{"plan_source":"stripe"}`, "pro", "stripe"}, {`{"name":"A"}`, "pro", "stripe"}, {`{"plan":"enterprise"}`, "enterprise", "operator"},
+		{`{"plan":"free","plan_source":"stripe"}`, "free", "stripe"},
+	} {
+		var got api.Tenant
+		if route.AsOperator(apitest.Request{ID: w.Tenant, Body: c.body}).Into(t, 200, &got); got.Plan != c.plan || got.Source != c.source {
+			t.Errorf("after %s: %s of %s", c.body, got.Plan, got.Source)
+		}
+	}
+}

@@ -92,7 +92,7 @@ func useEverything(w *world) {
 	w.must(http.StatusUnprocessableEntity, "POST", "/v1/tasks", body(quick, 1), "Idempotency-Key", "once")
 	run := w.completed(first.ID).Runs[0]
 	for _, path := range []string{"/v1/tasks", "/v1/tasks/" + first.ID + "?include=queue", "/v1/tasks/" + first.ID + "/events",
-		"/v1/runs/" + run.ID, "/v1/runs/" + run.ID + "/events", "/v1/runs/" + run.ID + "/artifacts", "/v1/runs/" + run.ID + "/patch", "/v1/agents", "/v1/limits", "/v1/usage"} {
+		"/v1/runs/" + run.ID, "/v1/runs/" + run.ID + "/events", "/v1/runs/" + run.ID + "/artifacts", "/v1/runs/" + run.ID + "/patch", "/v1/agents", "/v1/limits", "/v1/usage", "/v1/tenant"} {
 		w.must(http.StatusOK, "GET", path, nil)
 	}
 	artifacts := w.must(http.StatusOK, "GET", "/v1/runs/"+run.ID+"/artifacts", nil)

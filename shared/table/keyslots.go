@@ -1,0 +1,58 @@
+package table
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/guregu/dynamo/v2"
+)
+
+// MaxKeys is how many keys of a tenant can be good at once. All are carried along
+// when the tenant's limits change, in one transaction, which takes 100 rows.
+const MaxKeys = 50
+
+// slotRow is one of a tenant's MaxKeys places for a key that is good. A place is
+// free when it has no row, or when its key has expired: what ends by itself gives
+// its place back without anybody's doing. The places are also the one list of
+// living keys that is read consistently.
+type slotRow struct {
+	key
+	Hash        string
+	ExpiresUnix int64 // as of the key; 0 for never
+}
+
+func slotSK(n int) string { return fmt.Sprintf("KEYSLOT#%02d", n) }
+
+func (t *Table) slots(ctx context.Context, tenantID string) (rows []slotRow, err error) {
+	err = t.items.Get("PK", tenantPK(tenantID)).Range("SK", dynamo.BeginsWith, "KEYSLOT#").Consistent(true).All(ctx, &rows)
+	return rows, read(err)
+}
+
+// takeSlot is the write that gives a key the first free one of MaxKeys places. It
+// returns ErrTooManyKeys when there is none.
+func (t *Table) takeSlot(tenantID string, taken []slotRow, k Key) (*dynamo.Put, error) {
+	now := t.clock.Now().Unix()
+	by := map[string]slotRow{}
+	for _, s := range taken {
+		by[s.SK] = s
+	}
+	for n := 1; n <= MaxKeys; n++ {
+		s, there := by[slotSK(n)]
+		if there && (s.ExpiresUnix == 0 || s.ExpiresUnix > now) {
+			continue
+		}
+		row := slotRow{key{tenantPK(tenantID), slotSK(n)}, k.Hash, newKeyRow(k).ExpiresUnix}
+		return t.items.Put(row).If("attribute_not_exists(PK) OR (ExpiresUnix > ? AND ExpiresUnix <= ?)", 0, now), nil
+	}
+	return nil, ErrTooManyKeys
+}
+
+// slotOf finds the place of a key; one that expired may have lost it.
+func slotOf(slots []slotRow, hash string) (slotRow, bool) {
+	for _, s := range slots {
+		if s.Hash == hash {
+			return s, true
+		}
+	}
+	return slotRow{}, false
+}
