@@ -160,7 +160,8 @@ type SubscriptionDetails struct {
 
 // InvoiceLine is one line of an invoice.
 type InvoiceLine struct {
-	Head
+	ID               string            `json:"id"`
+	Object           string            `json:"object"`
 	Amount           int64             `json:"amount"`
 	Currency         string            `json:"currency"`
 	Description      string            `json:"description"`

@@ -53,7 +53,7 @@ func (s *Server) createCheckout(r *request) (any, error) {
 	cs.LineItems = List[*LineItem]{Object: "list", URL: "/v1/checkout/sessions/" + cs.ID + "/line_items"}
 	for _, l := range lines {
 		amount := l.price.UnitAmount * l.quantity
-		cs.LineItems.Data = append(cs.LineItems.Data, &LineItem{Head: Head{ID: s.newID("li"), Object: "item", Created: now}, AmountSubtotal: amount, AmountTotal: amount,
+		cs.LineItems.Data = append(cs.LineItems.Data, &LineItem{ID: s.newID("li"), Object: "item", AmountSubtotal: amount, AmountTotal: amount,
 			Currency: l.price.Currency, Description: known[*Product](&s.store, l.price.Product).Name, Price: l.price.ID, Quantity: l.quantity})
 		cs.AmountTotal, cs.AmountSubtotal = cs.AmountTotal+amount, cs.AmountSubtotal+amount
 	}

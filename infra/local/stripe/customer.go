@@ -139,7 +139,7 @@ func (s *Server) cardOf(c *Customer, id string) (*PaymentMethod, error) {
 	}
 	if digits, ok := last4[id]; ok {
 		pm := &PaymentMethod{Customer: &c.ID, Type: "card", Metadata: map[string]string{},
-			Card: Card{Brand: "visa", ExpMonth: 12, ExpYear: s.o.Clock.Now().Add(4 * 365 * 24 * time.Hour).Year(), Last4: digits}}
+			Card: Card{Brand: "visa", ExpMonth: 12, ExpYear: s.o.Clock.Now().Add(4 * 365 * 24 * time.Hour).Year(), Funding: "credit", Last4: digits}}
 		add(&s.store, "pm", "payment_method", s.now(c), pm)
 		s.emit("payment_method.attached", pm)
 		return pm, nil

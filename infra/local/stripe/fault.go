@@ -87,11 +87,24 @@ func (f *faults) next(r *http.Request) Fault {
 	return Fault{}
 }
 
+// breakOff ends the connection within the first word of an answer. Before that
+// word, Go's client may send the request once more by itself, and nobody would
+// see the fault.
+func breakOff(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	_, _ = conn.Write([]byte("HTTP"))
+	_ = conn.Close()
+}
+
 // before does what a fault does in place of a call, and tells whether it did.
 func (f Fault) before(w http.ResponseWriter, s *Server) bool {
 	switch {
 	case f.Down:
-		panic(http.ErrAbortHandler)
+		breakOff(w)
+		return true
 	case f.Status == http.StatusTooManyRequests:
 		s.refuse(w, &Error{Status: f.Status, Type: "invalid_request_error", Code: "rate_limit", Message: "Request rate limit exceeded."})
 		return true

@@ -24,7 +24,7 @@ func (s *Server) invoiceLine(sub *Subscription, it *SubscriptionItem, amount int
 	if proration {
 		kind = "invoiceitem"
 	}
-	return &InvoiceLine{Head: Head{ID: s.newID("il"), Object: "line_item", Created: period.Start}, Amount: amount, Currency: sub.Currency,
+	return &InvoiceLine{ID: s.newID("il"), Object: "line_item", Amount: amount, Currency: sub.Currency,
 		Description: fmt.Sprintf("%d × %s", it.Quantity, known[*Product](&s.store, p.Product).Name), Metadata: sub.Metadata, Period: period,
 		Price: it.Price, Proration: proration, Quantity: it.Quantity, Subscription: sub.ID, SubscriptionItem: it.ID, Type: kind}
 }

@@ -94,6 +94,7 @@ type Card struct {
 	Brand    string `json:"brand"`
 	ExpMonth int    `json:"exp_month"`
 	ExpYear  int    `json:"exp_year"`
+	Funding  string `json:"funding"`
 	Last4    string `json:"last4"`
 }
 
@@ -132,7 +133,8 @@ type CheckoutSession struct {
 
 // LineItem is one line of a Checkout session.
 type LineItem struct {
-	Head
+	ID             string `json:"id"`
+	Object         string `json:"object"`
 	AmountSubtotal int64  `json:"amount_subtotal"`
 	AmountTotal    int64  `json:"amount_total"`
 	Currency       string `json:"currency"`

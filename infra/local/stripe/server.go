@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +43,8 @@ type Options struct {
 type Server struct {
 	o   Options
 	mux *http.ServeMux
+
+	operations []string
 
 	mu sync.Mutex
 	store
@@ -97,6 +100,9 @@ func (s *Server) Run(ctx context.Context) {
 // ServeHTTP serves the API under /v1 and pages elsewhere.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
+// Operations are what the API serves, as "POST /v1/customers/{id}".
+func (s *Server) Operations() []string { return slices.Clone(s.operations) }
+
 // Error is an error as Stripe answers it.
 type Error struct {
 	Status      int    `json:"-"`
@@ -140,6 +146,9 @@ const keyLife = 24 * 60 * 60
 
 // api adds an operation of the API.
 func (s *Server) api(pattern string, op operation) {
+	if strings.Contains(pattern, " ") {
+		s.operations = append(s.operations, pattern)
+	}
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 		if err != nil {
@@ -152,7 +161,8 @@ func (s *Server) api(pattern string, op operation) {
 		}
 		status, answer, header := s.perform(r, body, op)
 		if fault.LoseAnswer {
-			panic(http.ErrAbortHandler)
+			breakOff(w)
+			return
 		}
 		for k, v := range header {
 			w.Header().Set(k, v)

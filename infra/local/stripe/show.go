@@ -24,9 +24,9 @@ var constants = func() (out map[string]map[string]any) {
 
 // always are the fields that hold an id and are shown whole.
 var always = map[string][]string{
-	"subscription": {"items.data.price", "pending_update.subscription_items.price"},
-	"invoice":      {"lines.data.price"},
-	"item":         {"price"},
+	"subscription":     {"items.data.price", "pending_update.subscription_items.price"},
+	"invoice":          {"lines.data.price"},
+	"checkout.session": {"_line_items.data.price"},
 }
 
 // show is an object as Stripe's API answers it, with what the caller wants

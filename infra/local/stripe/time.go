@@ -48,9 +48,10 @@ func (s *Server) Now() time.Time {
 // does all that the time brings. It sends no webhook.
 func (s *Server) Advance(d time.Duration) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.ahead += int64(d / time.Second)
-	s.mu.Unlock()
-	s.Tick()
+	s.tick()
+	s.save()
 }
 
 // Tick does what has become due: renewals, retries of payments, trials' and

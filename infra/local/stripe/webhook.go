@@ -21,6 +21,7 @@ type Delivery struct {
 	First    int64  // when it was first due
 	Kind     string // "" for a genuine one; else what is wrong with it
 	Forged   string // id of the event of one that is not genuine
+	Copy     bool   // of another: it is not tried again
 }
 
 // The schedule of tries: 5 s, doubled up to an hour, for three days.
@@ -59,7 +60,9 @@ func (s *Server) queue(e *Event, w *WebhookEndpoint) {
 	}
 	late(send(""))
 	if chance() < f.Duplicate {
-		late(send(""))
+		d := send("")
+		d.Copy = true
+		late(d)
 	}
 	select {
 	case s.wake <- struct{}{}:
@@ -134,9 +137,9 @@ func (s *Server) sent(d *Delivery, ok bool) {
 	e := known[*Event](&s.store, d.Event)
 	now := s.o.Clock.Now().Unix() + s.ahead
 	switch {
-	case d.Kind != "" || e == nil: // a forger does not try again
+	case d.Kind != "" || d.Copy || e == nil: // a forger does not try again
 	case ok:
-		e.PendingWebhooks = max(0, e.PendingWebhooks-1)
+		e.PendingWebhooks--
 	case now-d.First < giveUpAfter:
 		d.Due = now + min(longestWait, int64(firstRetry)<<min(d.Attempt-1, 20))
 		s.deliveries = append(s.deliveries, d)
