@@ -16,17 +16,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
-	"outpost/infra/local/engines"
-	"outpost/infra/local/recorder"
+	"outpost/infra/local/guarantee"
 	"outpost/infra/local/stack"
 	"outpost/shared/clock"
-	"outpost/shared/table"
-	"outpost/shared/task"
-	"outpost/shared/topology"
+	"outpost/shared/plan"
 )
 
 // chaos is what a stack in a process of its own is told.
@@ -62,8 +55,9 @@ func outpost(told string) error {
 		return err
 	}
 	fmt.Println("ready", s.Demo.APIKey, s.Demo.Tenant)
+	seen := watch(s)
 	if !c.Calm {
-		go hurt(s, rand.New(rand.NewPCG(c.Seed, 7)))
+		go seen.hurt(s, rand.New(rand.NewPCG(c.Seed, 7)))
 	}
 	orders := bufio.NewScanner(os.Stdin)
 	for orders.Scan() {
@@ -71,42 +65,16 @@ func outpost(told string) error {
 		case "calm":
 			s.Recorder.Inject()
 			fmt.Println("calm")
-		case "doubles":
-			fmt.Println("doubles", s.ECS.Doubles())
+		case "seen":
+			told, err := json.Marshal(seen.told(s))
+			if err != nil {
+				return err
+			}
+			fmt.Println("seen", string(told))
 		}
 	}
 	s.Stop()
 	return nil
-}
-
-// hurt injects faults into the engines' traffic and kills functions and workers
-// at random.
-func hurt(s *stack.Stack, random *rand.Rand) {
-	seeded := func() *rand.Rand { return rand.New(rand.NewPCG(random.Uint64(), 3)) }
-	s.Recorder.Inject(
-		&recorder.Rule{Service: "states", Action: "StartExecution", Probability: 0.5, Effect: recorder.DropRequest, Random: seeded()},
-		&recorder.Rule{Service: "states", Probability: 0.1, Effect: recorder.LoseAnswer, Random: seeded()},
-		&recorder.Rule{Service: "sqs", Action: "SendMessage", Probability: 0.3, Effect: recorder.DropRequest, Random: seeded()},
-		&recorder.Rule{Service: "sqs", Action: "SendMessage", Probability: 0.3, Effect: recorder.Duplicate, Random: seeded()},
-		&recorder.Rule{Service: "sqs", Probability: 0.1, Effect: recorder.Delay, Delay: 200 * time.Millisecond, Random: seeded()},
-		recorder.Conflict(0.1, seeded()),
-		&recorder.Rule{Service: "dynamodb", Probability: 0.03, Effect: recorder.LoseAnswer, Random: seeded()},
-		&recorder.Rule{Service: "ecs", Action: "RunTask", Probability: 0.1, Effect: recorder.LoseAnswer, Random: seeded()},
-	)
-	for {
-		select {
-		case <-clock.System.After(time.Duration(50+random.IntN(250)) * time.Millisecond):
-		case <-s.Failed():
-			return
-		}
-		if random.IntN(4) == 0 {
-			if running := s.ECS.Running(); len(running) > 0 {
-				s.ECS.Kill(running[random.IntN(len(running))])
-			}
-			continue
-		}
-		s.Lambda.Kill(topology.Functions[random.IntN(len(topology.Functions))].Name)
-	}
 }
 
 // victim is a whole Outpost in a process of its own.
@@ -203,43 +171,58 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// A hundred runs, while functions, workers and the whole of Outpost are killed
-// with SIGKILL, requests are dropped, answers lost, messages lost, doubled and
-// delayed, and transactions made to conflict.
-func TestAHundredRunsEndOnceWhateverIsKilled(t *testing.T) {
+// TestGuaranteeRunsEndOnceWhateverIsKilled kills functions, workers and the whole
+// of Outpost with SIGKILL at random moments while it works off 1,000 runs of one
+// tenant, drops requests and answers, loses, doubles and delays messages, and
+// makes transactions conflict; for the second half of the runs only Outpost is
+// killed. Every 20 ms, through all of that, the tenant's slots are counted in the
+// table, twice, and its containers. At the end each run has ended once, no slot
+// is taken, the meter has each run once, and no process is left. What happens at
+// each single step is the reaper's proof.
+func TestGuaranteeRunsEndOnceWhateverIsKilled(t *testing.T) {
+	g := guarantee.For(t, "tenancy-2", "However Outpost is killed, a tenant is never above its cap, and no slot is lost.")
 	agents := scriptedAgent(t, `sleep 0.2; echo changed >> a.txt`)
 	o := options(t, t.TempDir(), agents, "http://127.0.0.1:9")
-	o.Addr, o.Progress = freeAddr(t), nil
+	o.Addr, o.Progress, o.Plan = freeAddr(t), nil, "pro"
+	if guarantee.Full() {
+		o.Plan = "enterprise" // pro allows 100 runs a day
+	}
+	limits, _ := plan.Lookup(o.Plan)
 	v := newVictim(t, chaos{Options: o, Seed: 42})
 	repo := repository(t, map[string]string{"a.txt": "a\n"})
 
+	const runsPerTask = 4
+	all := seen{}
+	open := map[string]bool{}
 	var tasks []string
-	var doubles int
-	for i := range 25 {
+	crash := func() {
+		all.add(v.seen())
+		v.kill()
+		v.told.Seed++
+		v.boot()
+	}
+	for i := range g.Pick(1000, 100) / runsPerTask {
 		tasks = append(tasks, v.insist(i, repo))
+		open[tasks[i]] = true
 		if i%8 == 7 {
-			v.kill()
-			v.told.Seed++
-			v.boot()
+			crash()
 		}
 	}
-	for left := 0; ; {
-		done := 0
+	for len(open) > 0 {
+		looked := 0
 		for _, id := range tasks {
+			if !open[id] || looked == 20 {
+				continue
+			}
+			looked++
 			a, err := v.call("GET", "/v1/tasks/"+id, nil)
 			if err == nil && a.status == http.StatusOK && v.read(a).State == "completed" {
-				done++
+				delete(open, id)
 			}
 		}
-		if done >= len(tasks)/2 && left == 0 {
-			left++ // the second half goes on in peace, so that the test ends
-			fmt.Sscanf(v.order("doubles"), "doubles %d", &doubles)
-			v.kill()
-			v.told.Calm = true
-			v.boot()
-		}
-		if done == len(tasks) {
-			break
+		if len(open) <= len(tasks)/2 && !v.told.Calm {
+			v.told.Calm = true // the second half goes on in peace, so that the test ends
+			crash()
 		}
 		select {
 		case <-t.Context().Done():
@@ -247,19 +230,30 @@ func TestAHundredRunsEndOnceWhateverIsKilled(t *testing.T) {
 		case <-clock.System.After(200 * time.Millisecond):
 		}
 		if deadline, ok := t.Deadline(); ok && time.Until(deadline) < time.Minute {
-			t.Fatalf("%d of %d tasks have completed", done, len(tasks))
+			t.Fatalf("%d of %d tasks have not completed", len(open), len(tasks))
 		}
 	}
-	var more int
-	fmt.Sscanf(v.order("doubles"), "doubles %d", &more)
-	if doubles+more > 0 {
-		t.Errorf("%d containers were started while another of the same run was alive", doubles+more)
+	all.add(v.seen())
+	if all.Doubles > 0 {
+		t.Errorf("%d containers were started while another of the same run was alive", all.Doubles)
+	}
+	if all.Slots > limits.ConcurrentRuns || all.Inflight > limits.ConcurrentRuns {
+		t.Errorf("%d slots were taken, %d runs in flight; the cap is %d", all.Slots, all.Inflight, limits.ConcurrentRuns)
+	}
+	if all.Slots < limits.ConcurrentRuns || all.Looks < 100 {
+		t.Errorf("%d looks, at most %d slots taken: the cap of %d was never reached", all.Looks, all.Slots, limits.ConcurrentRuns)
 	}
 	v.kill()
-	judge(t, o.Dir, v.tenant, tasks, 4)
+	succeeded, attempts := judge(t, o.Dir, v.tenant, tasks, runsPerTask)
 	if left := alive(o.Dir); len(left) > 0 {
 		t.Errorf("processes outlived Outpost: %v", left)
 	}
+	g.Figure("runs", fmt.Sprintf("%d, in %d attempts; %d succeeded, the others ended as lost", runsPerTask*len(tasks), attempts, succeeded))
+	g.Figure("kills", fmt.Sprintf("%d of functions, %d of workers, %d of Outpost", all.Functions, all.Workers, v.told.Seed-42+1))
+	g.Figure("cap", fmt.Sprintf("%d slots; in %d looks at most %d were taken, with %d runs in flight", limits.ConcurrentRuns, all.Looks, all.Slots, all.Inflight))
+	g.Figure("containers alive at once, at most", fmt.Sprintf("%d: one that has reported its result no longer takes a slot", all.Containers))
+	g.Figure("slots taken, and runs that ended twice or never, at the end", 0)
+	g.Figure("seeds", fmt.Sprintf("42 to %d, one for each time that Outpost starts", v.told.Seed))
 }
 
 // insist submits a task of four runs until it is admitted; the idempotency key
@@ -272,91 +266,10 @@ func (v *victim) insist(i int, repo string) string {
 		if err == nil && a.status == http.StatusAccepted {
 			return v.read(a).ID
 		}
-		if err == nil && a.status < 500 {
+		if err == nil && a.status < 500 && a.status != http.StatusTooManyRequests {
 			v.t.Fatalf("refused: %d %s", a.status, a.body)
 		}
 	}
 	v.t.Fatal("no submission was admitted for a minute")
 	return ""
-}
-
-// judge reads the table itself: each run ended once, the counters are right.
-func judge(t *testing.T, dir, tenantID string, tasks []string, runsPerTask int) {
-	t.Helper()
-	db, err := engines.DynamoDB(t.Context(), filepath.Join(dir, "dynamodb.sqlite"), t.Output())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Stop()
-	store := table.New(dynamodb.NewFromConfig(aws.Config{Region: engines.Region, BaseEndpoint: &db.Endpoint,
-		Credentials: credentials.NewStaticCredentialsProvider(engines.AccessKey, engines.SecretKey, "")}), "outpost", clock.System)
-	ctx := t.Context()
-	listed, _, err := store.Tasks(ctx, tenantID, table.TaskRange{}, 1000)
-	if err != nil || len(listed) != len(tasks) {
-		t.Errorf("%d tasks are stored, %d were admitted, %v", len(listed), len(tasks), err)
-	}
-	ends := map[string]int{}
-	trail, err := store.AuditTrail(ctx, tenantID, 10_000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range trail {
-		if state, ok := strings.CutPrefix(e.Action, "run."); ok && task.State(state).Terminal() {
-			ends[e.Target]++
-		}
-	}
-	succeeded, attempts := 0, 0
-	for _, id := range tasks {
-		tk, err := store.Task(ctx, tenantID, id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if tk.State != task.Completed || tk.Tally.Remaining != 0 || len(tk.Runs) != runsPerTask {
-			t.Errorf("task %s: %s, %+v", id, tk.State, tk.Tally)
-		}
-		for _, r := range tk.Runs {
-			if !r.State.Terminal() || ends[r.ID] != 1 {
-				t.Errorf("run %s is %s and ended %d times", r.ID, r.State, ends[r.ID])
-			}
-			if r.State == task.Succeeded {
-				succeeded++
-			}
-			attempts += r.Attempt.Number
-		}
-	}
-	standing, err := store.Standing(ctx, tenantID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	used := 0
-	for _, day := range []time.Time{time.Now(), time.Now().Add(-time.Hour)} { // the day may have turned
-		n, err := store.DayMeter(ctx, tenantID, day)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if used == 0 || day.UTC().Day() != time.Now().UTC().Day() {
-			used += n
-		}
-	}
-	if standing.Load.Waiting != 0 || standing.Load.Running != 0 || used != len(tasks)*runsPerTask {
-		t.Errorf("at the end the load is %+v and the meter %d", standing.Load, used)
-	}
-	if succeeded == 0 {
-		t.Error("not one run succeeded: the test proves nothing")
-	}
-	t.Logf("%d of %d runs succeeded, in %d attempts", succeeded, len(tasks)*runsPerTask, attempts)
-}
-
-// alive lists processes whose command line or environment names a folder.
-func alive(dir string) []string {
-	var found []string
-	procs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, p := range procs {
-		line, _ := os.ReadFile(p + "/cmdline")
-		env, _ := os.ReadFile(p + "/environ")
-		if p != fmt.Sprintf("/proc/%d", os.Getpid()) && (strings.Contains(string(line), dir) || strings.Contains(string(env), dir)) {
-			found = append(found, strings.ReplaceAll(string(line), "\x00", " "))
-		}
-	}
-	return found
 }
