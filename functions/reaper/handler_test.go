@@ -275,3 +275,17 @@ func TestTheReaperWakesEveryTenantThatWaits(t *testing.T) {
 		t.Errorf("woken: %v", woken)
 	}
 }
+
+func TestADeathUnderABrokenExecutionIsHealedInTheNextRound(t *testing.T) {
+	w := newWorld(t)
+	w.Submit(1)
+	r := w.Running("t1")
+	w.SetExecution(r, workflow.Closed)
+	_, err := w.EndAttempt(context.Background(), w.Tenant, r.ID, 1, task.AttemptEnd{Cause: task.ContainerStopped, ExitCode: 137, At: w.Clock.Now()})
+	w.Must(err)
+	w.Clock.Advance(time.Second) // far from the end of its lease
+	w.Must(w.reap(nil))
+	if l := w.Load(); l.Running != 0 || l.Waiting != 1 {
+		t.Errorf("load: %+v", l)
+	}
+}

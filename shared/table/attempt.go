@@ -190,6 +190,9 @@ func (t *Table) EndAttempt(ctx context.Context, tenantID, runID string, attempt 
 			return ErrStale
 		}
 		r.Attempt.End = end
+		if end.Cause == task.ContainerStopped && end.At.Before(r.LeaseUntil) {
+			r.LeaseUntil = end.At // nobody works any more: where its execution broke, too, the reaper need not wait
+		}
 		if end.Cause != task.NoCapacity {
 			r.NoCapacitySince = time.Time{}
 		} else if r.NoCapacitySince.IsZero() {

@@ -226,6 +226,9 @@ func (w *world) lose() {
 	default:
 		w.expect("end of an attempt", r, err, nil)
 		r.Attempt.End = end
+		if end.Cause == task.ContainerStopped && end.At.Before(r.LeaseUntil) {
+			r.LeaseUntil = end.At
+		}
 		r.moves++
 		if end.Cause != task.NoCapacity {
 			r.NoCapacitySince = time.Time{}

@@ -34,13 +34,18 @@ func judge(t *testing.T, dir, tenantID string, tasks []string, runsPerTask int) 
 		t.Errorf("%d tasks are stored, %d were admitted, %v", len(listed), len(tasks), err)
 	}
 	ends := map[string]int{}
-	trail, err := store.AuditTrail(ctx, tenantID, 10_000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range trail {
-		if state, ok := strings.CutPrefix(e.Action, "run."); ok && task.State(state).Terminal() {
-			ends[e.Target]++
+	for part := (table.AuditRange{}); ; {
+		trail, next, err := store.AuditEvents(ctx, tenantID, part, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range trail {
+			if state, ok := strings.CutPrefix(e.Action, "run."); ok && task.State(state).Terminal() {
+				ends[e.Target]++
+			}
+		}
+		if part.After = next; next == "" {
+			break
 		}
 	}
 	for _, id := range tasks {

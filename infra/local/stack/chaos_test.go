@@ -172,7 +172,7 @@ func freeAddr(t *testing.T) string {
 }
 
 // TestGuaranteeRunsEndOnceWhateverIsKilled kills functions, workers and the whole
-// of Outpost with SIGKILL at random moments while it works off 1,000 runs of one
+// of Outpost with SIGKILL at random moments while it works off 400 runs of one
 // tenant, drops requests and answers, loses, doubles and delays messages, and
 // makes transactions conflict; for the second half of the runs only Outpost is
 // killed. Every 20 ms, through all of that, the tenant's slots are counted in the
@@ -201,7 +201,7 @@ func TestGuaranteeRunsEndOnceWhateverIsKilled(t *testing.T) {
 		v.told.Seed++
 		v.boot()
 	}
-	for i := range g.Pick(1000, 100) / runsPerTask {
+	for i := range g.Pick(400, 100) / runsPerTask {
 		tasks = append(tasks, v.insist(i, repo))
 		open[tasks[i]] = true
 		if i%8 == 7 {

@@ -1,6 +1,7 @@
 package settlementtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -79,6 +80,21 @@ func (w *World) Live(runID string) (attempts []int) {
 	}
 	slices.Sort(attempts)
 	return attempts
+}
+
+// Alive lists the containers that live, of all runs.
+func (w *World) Alive() (alive []fleet.Container) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.containers {
+		if c.live {
+			alive = append(alive, c.Container)
+		}
+	}
+	slices.SortFunc(alive, func(a, b fleet.Container) int {
+		return cmp.Or(cmp.Compare(a.Run, b.Run), cmp.Compare(a.Attempt, b.Attempt))
+	})
+	return alive
 }
 
 // Launched returns the container of an attempt, and whether there ever was one.
