@@ -24,14 +24,17 @@ import (
 // seen is what was seen of an Outpost while it was hurt: the most at any look,
 // and how often things happened.
 type seen struct {
-	Looks, Slots, Inflight, Containers int
-	Doubles                            int
-	Functions, Workers                 int // killed
+	Looks, Slots, Containers int
+	Still, Apart             int // looks during which no slot moved, and those of them that saw other than a run in flight for each slot
+	Doubles                  int
+	Functions, Workers       int // killed
 }
 
 func (a *seen) add(b seen) {
-	a.Slots, a.Inflight, a.Containers = max(a.Slots, b.Slots), max(a.Inflight, b.Inflight), max(a.Containers, b.Containers)
+	a.Slots, a.Containers = max(a.Slots, b.Slots), max(a.Containers, b.Containers)
 	a.Looks += b.Looks
+	a.Still += b.Still
+	a.Apart += b.Apart
 	a.Doubles += b.Doubles
 	a.Functions += b.Functions
 	a.Workers += b.Workers
@@ -66,18 +69,26 @@ func watch(s *stack.Stack) *watched {
 	ctx := context.Background()
 	go func() {
 		for range time.Tick(20 * time.Millisecond) {
-			standing, err := store.Standing(ctx, s.Demo.Tenant)
+			before, err := store.Standing(ctx, s.Demo.Tenant)
 			if err != nil {
 				continue
 			}
-			inflight, err := store.CountInflight(ctx)
+			inflight, err := store.CountInflight(ctx) // by several queries
 			if err != nil {
 				continue
 			}
-			containers := len(s.ECS.Running())
-			n.note(func(b *seen) {
-				b.add(seen{Looks: 1, Slots: standing.Load.Running, Inflight: inflight, Containers: containers})
-			})
+			after, err := store.Standing(ctx, s.Demo.Tenant)
+			if err != nil {
+				continue
+			}
+			look := seen{Looks: 1, Slots: max(before.Load.Running, after.Load.Running), Containers: len(s.ECS.Running())}
+			if before.Load.Version == after.Load.Version {
+				look.Still = 1
+				if inflight != after.Load.Running {
+					look.Apart = 1
+				}
+			}
+			n.note(func(b *seen) { b.add(look) })
 		}
 	}()
 	return n
