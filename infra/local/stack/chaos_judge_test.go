@@ -18,8 +18,15 @@ import (
 	"outpost/shared/task"
 )
 
+// verdict is what was found of the runs at the end.
+type verdict struct {
+	succeeded, attempts int
+	wrong               int // runs that have not ended exactly once
+	slots               int // that are still taken
+}
+
 // judge reads the table itself: each run ended once, the counters are right.
-func judge(t *testing.T, dir, tenantID string, tasks []string, runsPerTask int) (succeeded, attempts int) {
+func judge(t *testing.T, dir, tenantID string, tasks []string, runsPerTask int) (v verdict) {
 	t.Helper()
 	db, err := engines.DynamoDB(t.Context(), filepath.Join(dir, "dynamodb.sqlite"), t.Output())
 	if err != nil {
@@ -59,11 +66,12 @@ func judge(t *testing.T, dir, tenantID string, tasks []string, runsPerTask int) 
 		for _, r := range tk.Runs {
 			if !r.State.Terminal() || ends[r.ID] != 1 {
 				t.Errorf("run %s is %s and ended %d times", r.ID, r.State, ends[r.ID])
+				v.wrong++
 			}
 			if r.State == task.Succeeded {
-				succeeded++
+				v.succeeded++
 			}
-			attempts += r.Attempt.Number
+			v.attempts += r.Attempt.Number
 		}
 	}
 	standing, err := store.Standing(ctx, tenantID)
@@ -83,10 +91,11 @@ func judge(t *testing.T, dir, tenantID string, tasks []string, runsPerTask int) 
 	if standing.Load.Waiting != 0 || standing.Load.Running != 0 || used != len(tasks)*runsPerTask {
 		t.Errorf("at the end the load is %+v and the meter %d", standing.Load, used)
 	}
-	if succeeded == 0 {
+	if v.succeeded == 0 {
 		t.Error("not one run succeeded: the test proves nothing")
 	}
-	return succeeded, attempts
+	v.slots = standing.Load.Running
+	return v
 }
 
 // alive lists processes whose command line or environment names a folder.
