@@ -40,7 +40,13 @@ func serve(ctx context.Context, env func(string) string) error {
 		return err
 	}
 	o := stack.Options{Dir: ".outpost", Addr: env("OUTPOST_ADDR"), BinDir: filepath.Dir(bin), Agents: installed, Progress: os.Stderr,
-		Secrets: stack.Secrets(live, env)}
+		Secrets: stack.Secrets(live, env), StripeAddr: env("OUTPOST_STRIPE_ADDR")}
+	if o.Stripe, err = stack.StripeOf(env); err != nil {
+		return err
+	}
+	if o.StripeAddr == "" {
+		o.StripeAddr = "127.0.0.1:8081"
+	}
 	if o.Addr == "" {
 		o.Addr = "127.0.0.1:8080"
 	}
@@ -61,7 +67,7 @@ func serve(ctx context.Context, env func(string) string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "Outpost serves %s (%s). Its address and keys are in %s; Ctrl-C ends it.\n", s.URL, answers(live), file)
+	fmt.Fprintf(os.Stderr, "Outpost serves %s (%s); billing asks Stripe at %s. Addresses and keys are in %s; Ctrl-C ends it.\n", s.URL, answers(live), s.Stripe.Base, file)
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(os.Stderr, "Stopping …")

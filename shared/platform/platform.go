@@ -23,6 +23,7 @@ type Document struct {
 	Pepper        []byte `json:"pepper"` // base64 of at least 32 random bytes
 	// OperatorKeyHash is the hash of the operator's key.
 	OperatorKeyHash string `json:"operator_key_hash,omitempty"`
+	Stripe
 }
 
 // Secrets are what the document gives to functions.
@@ -31,6 +32,7 @@ type Secrets struct {
 	signer   *token.Signer
 	operator string // hash of the operator's key; empty: there is no operator
 	pepper   []byte
+	stripe   Stripe
 }
 
 // Appoint makes a key the operator's, instead of any before, and returns the
@@ -47,20 +49,12 @@ func Appoint(ctx context.Context, client *secretsmanager.Client, arn, key string
 	if err != nil || secrets.IsOperator(key) {
 		return secrets, err
 	}
-	document := map[string]any{}
-	if err := json.Unmarshal([]byte(*out.SecretString), &document); err != nil {
-		return nil, errMalformed
-	}
-	document["operator_key_hash"] = secrets.hasher.Hash(key)
-	changed, err := json.Marshal(document)
-	if err != nil {
+	hash := secrets.hasher.Hash(key)
+	if err := change(ctx, client, arn, *out.SecretString, func(document map[string]any) { document["operator_key_hash"] = hash }); err != nil {
 		return nil, err
 	}
-	text := string(changed)
-	if _, err := client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &arn, SecretString: &text}); err != nil {
-		return nil, fmt.Errorf("write the platform secret: %w", err)
-	}
-	return parse(&text)
+	secrets.operator = hash
+	return secrets, nil
 }
 
 // Load reads the secret. A document that is missing, malformed or weak is an
@@ -97,8 +91,12 @@ func (d Document) Secrets() (*Secrets, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Secrets{hasher, signer, d.OperatorKeyHash, d.Pepper}, nil
+	return &Secrets{hasher, signer, d.OperatorKeyHash, d.Pepper, d.Stripe}, nil
 }
+
+// Stripe gives Stripe's secrets. A function that needs them must not start where
+// they are missing or malformed: that is an error.
+func (s *Secrets) Stripe() (Stripe, error) { return s.stripe, s.stripe.Check() }
 
 // CursorKey is the key under which the cursors of lists are signed.
 func (s *Secrets) CursorKey() []byte { return s.derived("cursors") }

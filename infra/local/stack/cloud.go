@@ -105,8 +105,11 @@ func (s *Stack) startCloud(run, ctx context.Context, o Options) (*cloud, error) 
 	if err := c.makeResources(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.startStripe(run, ctx, o, c); err != nil {
+		return nil, err
+	}
 
-	s.Lambda = lambdahost.New(run, c.functions(o, s.URL), s.logs)
+	s.Lambda = lambdahost.New(run, c.functions(o, s), s.logs)
 	invoker := stateInvoker{s.Lambda}
 	s.ECS, err = ecs.Open(run, ecs.Options{Cluster: clusterARN, Dir: filepath.Join(o.Dir, "ecs"), Families: families(o),
 		StopTimeout: topology.Worker.StopTimeout, Clock: s.clock, Log: s.logf,
@@ -183,12 +186,12 @@ func (c *cloud) makeResources(ctx context.Context) error {
 
 // functions gives each function the environment that the topology says, and no
 // more.
-func (c *cloud) functions(o Options, apiURL string) []lambdahost.Function {
+func (c *cloud) functions(o Options, s *Stack) []lambdahost.Function {
 	resources := map[string]string{
 		topology.EnvTable: tableName, topology.EnvBucket: bucketName, topology.EnvKey: keyARN,
 		topology.EnvPlatformSecret: secrets.ARN(platformSecret), topology.EnvWorkflow: machineARN,
 		topology.EnvCluster: clusterARN, topology.EnvTaskFamily: taskFamily, topology.EnvSubnets: "subnet-local", topology.EnvSecurityGroups: "sg-local",
-		"OUTPOST_API_URL": apiURL, "OUTPOST_REPO_SCHEMES": "https,http,file",
+		"OUTPOST_API_URL": s.URL, "OUTPOST_STRIPE_API_BASE": s.Stripe.Base, "OUTPOST_REPO_SCHEMES": "https,http,file",
 	}
 	for name, url := range c.queues {
 		resources[topology.EnvQueue(name)] = url

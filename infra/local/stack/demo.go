@@ -83,11 +83,13 @@ func (c *cloud) seed(ctx context.Context, o Options) (Demo, error) {
 	return d, nil
 }
 
-// WriteEnv writes the address and the demo tenant's keys into local.env in the
+// WriteEnv writes the addresses, the demo tenant's keys and the secret of Stripe's
+// webhooks into local.env in the
 // data folder, for its owner alone, and returns the file's path.
 func (s *Stack) WriteEnv() (path string, err error) {
 	path = filepath.Join(s.dir, "local.env")
-	body := fmt.Sprintf("OUTPOST_URL=%s\nOUTPOST_API_KEY=%s\nOUTPOST_OPERATOR_KEY=%s\n", s.URL, s.Demo.APIKey, s.Demo.OperatorKey)
+	body := fmt.Sprintf("OUTPOST_URL=%s\nOUTPOST_API_KEY=%s\nOUTPOST_OPERATOR_KEY=%s\nSTRIPE_API_BASE=%s\nSTRIPE_WEBHOOK_SECRET=%s\n",
+		s.URL, s.Demo.APIKey, s.Demo.OperatorKey, s.Stripe.Base, s.Stripe.WebhookSecret)
 	if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
 		return "", fmt.Errorf("write the environment file: %w", err)
 	}

@@ -18,6 +18,9 @@
 //   - The gateway has no throttling, no TLS and no access log.
 //   - KMS has one key, without rotation; Secrets Manager one version a secret, deleted
 //     at once.
+//   - Stripe is a stand-in, unless a test account's key is given; then webhooks
+//     come only through stripe listen or a tunnel. What differs is in package
+//     infra/local/stripe.
 //   - ECS, KMS, Secrets Manager and Step Functions answer any call that Outpost
 //     does not make with 400 and its name.
 package stack
@@ -43,6 +46,7 @@ import (
 	"outpost/infra/local/stepfunctions"
 	"outpost/infra/local/triggers"
 	"outpost/shared/clock"
+	"outpost/shared/platform"
 	"outpost/shared/topology"
 )
 
@@ -61,13 +65,18 @@ type Options struct {
 	Plan    string
 	// ProviderURL, when set, answers in place of every provider.
 	ProviderURL string
-	Progress    io.Writer // what a person should read
+	// Stripe is a real test account's; empty starts the stand-in, at StripeAddr or
+	// a free port.
+	Stripe     platform.Stripe
+	StripeAddr string
+	Progress   io.Writer // what a person should read
 }
 
 // Stack is a running Outpost.
 type Stack struct {
 	URL      string // of the API
 	Demo     Demo
+	Stripe   Stripe
 	Recorder *recorder.Recorder
 	Lambda   *lambdahost.Host
 	ECS      *ecs.Service

@@ -1,6 +1,7 @@
 package stripe
 
 import (
+	"cmp"
 	"encoding/json"
 	"path"
 	"slices"
@@ -76,22 +77,30 @@ func (s *Server) createEndpoint(r *request) (any, error) {
 	return out, nil
 }
 
-// register makes sure that an endpoint for every event is there.
+// register makes sure that the options' endpoint is there, for every event. It
+// keeps its secret when the address has changed.
 func (s *Server) register(url, secret string) {
 	for _, w := range all[*WebhookEndpoint](&s.store, "webhook_endpoint") {
-		if w.URL == url && w.Secret == secret {
-			return
-		}
-		if w.Secret == secret {
-			w.URL = url // another port than the last time
+		if w.Registered {
+			w.URL, w.Secret = url, cmp.Or(secret, w.Secret)
 			return
 		}
 	}
 	version := APIVersion
 	add(&s.store, "we", "webhook_endpoint", s.o.Clock.Now().Unix(), &WebhookEndpoint{APIVersion: &version, EnabledEvents: []string{"*"},
-		Metadata: map[string]string{}, Secret: secret, Status: "enabled", URL: url})
-	w := s.kinds["webhook_endpoint"][len(s.kinds["webhook_endpoint"])-1].(*WebhookEndpoint)
-	w.URL = url
+		Metadata: map[string]string{}, Registered: true, Secret: cmp.Or(secret, s.newID("whsec")), Status: "enabled", URL: url})
+}
+
+// Secret is the secret of the endpoint of the options; empty without one.
+func (s *Server) Secret() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range all[*WebhookEndpoint](&s.store, "webhook_endpoint") {
+		if w.Registered {
+			return w.Secret
+		}
+	}
+	return ""
 }
 
 func (s *Server) updateEndpoint(r *request) (any, error) {

@@ -187,6 +187,7 @@ type WebhookEndpoint struct {
 	Description   *string           `json:"description"`
 	EnabledEvents []string          `json:"enabled_events"`
 	Metadata      map[string]string `json:"metadata"`
+	Registered    bool              `json:"_registered"` // by the options
 	Secret        string            `json:"_secret"`
 	Status        string            `json:"status"`
 	URL           string            `json:"url"`

@@ -29,7 +29,7 @@ type Options struct {
 	Clock clock.Clock // of events, signatures and retries; the system's when nil
 	File  string      // that keeps the state; empty keeps it in memory alone
 	// URL and Secret are a webhook endpoint that is there from the start, for
-	// every event. Empty for none.
+	// every event: none without a URL, a secret of its own without one.
 	URL, Secret string
 	// AfterRetries is what becomes of a subscription whose invoice was never
 	// paid: "canceled" (when empty), "unpaid" or "past_due".
@@ -78,6 +78,7 @@ func New(o Options) (*Server, error) {
 	s.faults.seed(o.Seed)
 	if o.URL != "" {
 		s.register(o.URL, o.Secret)
+		s.save()
 	}
 	s.routes()
 	return s, nil
