@@ -21,10 +21,10 @@ type Stripe struct {
 // empty webhook secret would accept anybody's webhook.
 func (s Stripe) Check() error {
 	if !strings.HasPrefix(s.Key, "sk_") && !strings.HasPrefix(s.Key, "rk_") {
-		return errors.New("Stripe's key does not begin with sk_ or rk_") //nolint:staticcheck // a name
+		return errors.New("the key of Stripe does not begin with sk_ or rk_")
 	}
 	if !strings.HasPrefix(s.WebhookSecret, "whsec_") || len(s.WebhookSecret) == len("whsec_") {
-		return errors.New("Stripe's webhook secret does not begin with whsec_") //nolint:staticcheck // a name
+		return errors.New("the secret of webhooks from Stripe does not begin with whsec_")
 	}
 	return nil
 }

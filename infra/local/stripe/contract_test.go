@@ -89,15 +89,15 @@ func recorded(url string) (*client.API, *recorder) {
 // those that the answers gave, so that it goes the same way with stripe-mock.
 func story(t *testing.T, api *client.API, pay func(session string), between func(session string) (dispute string)) {
 	t.Helper()
-	params := sdk.Params{Metadata: map[string]string{"tenant": "ten_1"}}
+	metadata := map[string]string{"tenant": "ten_1"}
 	must(api.Accounts.Get())(t)
-	product := must(api.Products.New(&sdk.ProductParams{Params: params, ID: sdk.String("outpost_pro"), Name: sdk.String("Pro"), Description: sdk.String("Outpost")}))(t)
+	product := must(api.Products.New(&sdk.ProductParams{Metadata: metadata, ID: sdk.String("outpost_pro"), Name: sdk.String("Pro"), Description: sdk.String("Outpost")}))(t)
 	must(api.Products.Update(product.ID, &sdk.ProductParams{Name: sdk.String("Pro"), Active: sdk.Bool(true)}))(t)
 	must(api.Products.Get(product.ID, nil))(t)
 	walk(t, api.Products.List(&sdk.ProductListParams{Active: sdk.Bool(true)}).Iter)
 	prices := []string{}
 	for key, cents := range map[string]int64{"pro": 2900, "enterprise": 19900} {
-		p := must(api.Prices.New(&sdk.PriceParams{Params: params, Product: &product.ID, Currency: sdk.String("usd"), UnitAmount: &cents, LookupKey: &key,
+		p := must(api.Prices.New(&sdk.PriceParams{Metadata: metadata, Product: &product.ID, Currency: sdk.String("usd"), UnitAmount: &cents, LookupKey: &key,
 			TransferLookupKey: sdk.Bool(true), Nickname: sdk.String(key), Recurring: &sdk.PriceRecurringParams{Interval: sdk.String("month")}}))(t)
 		prices = append(prices, p.ID)
 		must(api.Prices.Update(p.ID, &sdk.PriceParams{Active: sdk.Bool(true)}))(t)
@@ -111,7 +111,7 @@ func story(t *testing.T, api *client.API, pay func(session string), between func
 	tc := must(api.TestHelpersTestClocks.New(&sdk.TestHelpersTestClockParams{FrozenTime: &frozen, Name: sdk.String("a")}))(t)
 	must(api.TestHelpersTestClocks.Get(tc.ID, nil))(t)
 	walk(t, api.TestHelpersTestClocks.List(nil).Iter)
-	c := must(api.Customers.New(&sdk.CustomerParams{Params: params, Email: sdk.String("a@example.com"), Name: sdk.String("A"), TestClock: &tc.ID}))(t)
+	c := must(api.Customers.New(&sdk.CustomerParams{Metadata: metadata, Email: sdk.String("a@example.com"), Name: sdk.String("A"), TestClock: &tc.ID}))(t)
 	pm := must(api.PaymentMethods.Attach(stripe.GoodCard, &sdk.PaymentMethodAttachParams{Customer: &c.ID}))(t)
 	must(api.PaymentMethods.Get(pm.ID, nil))(t)
 	must(api.Customers.Update(c.ID, &sdk.CustomerParams{InvoiceSettings: &sdk.CustomerInvoiceSettingsParams{DefaultPaymentMethod: &pm.ID}}))(t)
@@ -123,9 +123,9 @@ func story(t *testing.T, api *client.API, pay func(session string), between func
 	}
 
 	session := func() *sdk.CheckoutSession {
-		p := &sdk.CheckoutSessionParams{Params: params, Customer: &c.ID, Mode: sdk.String("subscription"), SuccessURL: sdk.String("https://x.example/ok?s={CHECKOUT_SESSION_ID}"),
+		p := &sdk.CheckoutSessionParams{Metadata: metadata, Customer: &c.ID, Mode: sdk.String("subscription"), SuccessURL: sdk.String("https://x.example/ok?s={CHECKOUT_SESSION_ID}"),
 			CancelURL: sdk.String("https://x.example/"), ClientReferenceID: sdk.String("ten_1"), LineItems: []*sdk.CheckoutSessionLineItemParams{{Price: &prices[0], Quantity: sdk.Int64(1)}},
-			SubscriptionData: &sdk.CheckoutSessionSubscriptionDataParams{Metadata: params.Metadata}}
+			SubscriptionData: &sdk.CheckoutSessionSubscriptionDataParams{Metadata: metadata}}
 		return must(api.CheckoutSessions.New(p))(t)
 	}
 	cs := session()
@@ -150,11 +150,11 @@ func story(t *testing.T, api *client.API, pay func(session string), between func
 	walk(t, api.BillingPortalConfigurations.List(nil).Iter)
 	must(api.BillingPortalSessions.New(&sdk.BillingPortalSessionParams{Customer: &c.ID, ReturnURL: sdk.String("https://x.example")}))(t)
 
-	sub := must(api.Subscriptions.New(&sdk.SubscriptionParams{Customer: &c.ID, Items: []*sdk.SubscriptionItemsParams{{Price: &prices[0]}}, Params: params}))(t)
+	sub := must(api.Subscriptions.New(&sdk.SubscriptionParams{Customer: &c.ID, Items: []*sdk.SubscriptionItemsParams{{Price: &prices[0]}}, Metadata: metadata}))(t)
 	p := &sdk.SubscriptionParams{Items: []*sdk.SubscriptionItemsParams{{ID: &sub.Items.Data[0].ID, Price: &prices[1]}}, ProrationBehavior: sdk.String("always_invoice"), PaymentBehavior: sdk.String("pending_if_incomplete")}
 	p.AddExpand("latest_invoice.payment_intent")
 	must(api.Subscriptions.Update(sub.ID, p))(t)
-	must(api.Subscriptions.Update(sub.ID, &sdk.SubscriptionParams{CancelAtPeriodEnd: sdk.Bool(false), Params: params}))(t)
+	must(api.Subscriptions.Update(sub.ID, &sdk.SubscriptionParams{CancelAtPeriodEnd: sdk.Bool(false), Metadata: metadata}))(t)
 	must(api.Subscriptions.Get(sub.ID, nil))(t)
 	all := &sdk.SubscriptionListParams{Customer: &c.ID, Status: sdk.String("all")}
 	for _, path := range []string{"data.latest_invoice.payment_intent", "data.schedule", "data.customer", "data.default_payment_method"} {
@@ -205,7 +205,7 @@ func story(t *testing.T, api *client.API, pay func(session string), between func
 	to := start.Add(40 * day).Unix()
 	must(api.TestHelpersTestClocks.Advance(tc.ID, &sdk.TestHelpersTestClockAdvanceParams{FrozenTime: &to}))(t)
 	hook := must(api.WebhookEndpoints.New(&sdk.WebhookEndpointParams{URL: sdk.String("https://x.example/hook"), EnabledEvents: sdk.StringSlice([]string{"customer.deleted", "invoice.paid"}),
-		APIVersion: sdk.String(stripe.APIVersion), Description: sdk.String("Outpost"), Params: params}))(t)
+		APIVersion: sdk.String(stripe.APIVersion), Description: sdk.String("Outpost"), Metadata: metadata}))(t)
 	must(api.WebhookEndpoints.Update(hook.ID, &sdk.WebhookEndpointParams{URL: sdk.String("https://x.example/hook2"), EnabledEvents: sdk.StringSlice([]string{"*"})}))(t)
 	must(api.WebhookEndpoints.Get(hook.ID, nil))(t)
 	walk(t, api.WebhookEndpoints.List(nil).Iter)

@@ -156,7 +156,7 @@ func (w *world) checkout(customer, price string) *sdk.CheckoutSession {
 // customer makes a customer of a tenant.
 func (w *world) customer() string {
 	w.t.Helper()
-	return must(w.api.Customers.New(&sdk.CustomerParams{Email: sdk.String("a@example.com"), Name: sdk.String("A"), Params: sdk.Params{Metadata: map[string]string{"tenant": "ten_1"}}}))(w.t).ID
+	return must(w.api.Customers.New(&sdk.CustomerParams{Email: sdk.String("a@example.com"), Name: sdk.String("A"), Metadata: map[string]string{"tenant": "ten_1"}}))(w.t).ID
 }
 
 // subscribe makes a customer with a subscription.
