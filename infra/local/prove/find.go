@@ -42,7 +42,10 @@ func find(root string) (all []proof, err error) {
 			}
 			for _, d := range file.Decls {
 				if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && strings.HasPrefix(f.Name.Name, "TestGuarantee") {
-					says := strings.TrimPrefix(strings.Join(strings.Fields(f.Doc.Text()), " "), f.Name.Name+" ")
+					says := strings.Join(strings.Fields(f.Doc.Text()), " ")
+					if rest, ok := strings.CutPrefix(says, f.Name.Name+" "); ok {
+						says = "It " + rest
+					}
 					all = append(all, proof{filepath.ToSlash(rel), f.Name.Name, says})
 				}
 			}

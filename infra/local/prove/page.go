@@ -17,7 +17,7 @@ const pagePath = "docs/guarantees.md"
 const preface = `# Guarantees
 
 What always holds, and the tests that try to break it. Written by ` + "`make prove`" + `, which runs them at full size; ` + "`make test`" + ` runs the same tests
-smaller. A figure here was measured or counted by the test that it stands under, on the machine and day that are named there: counts hold on AWS too, times do not.
+smaller. A figure here was measured or counted by the test that it stands under, on the machine and day that are named there; a time would be another on AWS.
 `
 
 // page makes docs/guarantees.md from the proofs that the source has and the
@@ -47,7 +47,12 @@ func page(proofs []proof, left []guarantee.Record) (string, error) {
 			bad = append(bad, fmt.Errorf("%s of %s did not run", p.Test, p.Package))
 		}
 	}
-	written := fmt.Sprintf("\nWritten on %s with %s, %s, %d cores.\n", time.Now().UTC().Format(time.DateOnly), runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH, runtime.NumCPU())
+	took := 0.0
+	for _, r := range left {
+		took += r.Seconds
+	}
+	written := fmt.Sprintf("\nWritten on %s with %s, %s, %d cores; the tests took %.0f minutes.\n", time.Now().UTC().Format(time.DateOnly),
+		runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH, runtime.NumCPU(), took/60)
 	return preface + written + "\n| promise | | |\n|---|---|---|\n" + head.String() + body.String(), errors.Join(bad...)
 }
 

@@ -68,7 +68,7 @@ func TestProofsAreFoundInTheSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, err := find(root)
-	if err != nil || len(all) != 1 || all[0] != (proof{"cmd/x", "TestGuaranteeOne", "tries to break it."}) {
+	if err != nil || len(all) != 1 || all[0] != (proof{"cmd/x", "TestGuaranteeOne", "It tries to break it."}) {
 		t.Errorf("%+v, %v", all, err)
 	}
 	if dirs := packages(all, nil); len(dirs) != 1 || dirs[0] != "./cmd/x" {
