@@ -44,6 +44,17 @@ func NewULID(now time.Time) string {
 	return ulid.MustNew(ulid.Timestamp(now), rand.Reader).String()
 }
 
+// Time returns when an id was made, to the millisecond; the zero time for what is
+// none.
+func Time(s string) time.Time {
+	_, rest, _ := strings.Cut(s, "_")
+	u, err := ulid.ParseStrict(rest)
+	if err != nil {
+		return time.Time{}
+	}
+	return u.Timestamp().UTC()
+}
+
 // FirstULID returns the smallest ULID that is made at a time or later, by the
 // millisecond; for times before 1970 it is the smallest of all.
 func FirstULID(at time.Time) string {

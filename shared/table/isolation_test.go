@@ -24,6 +24,9 @@ var open = map[string]string{
 	"CountInflight":       "the scheduler's count",
 	"FleetVirtualTime":    "of the fleet",
 	"SetFleetVirtualTime": "of the fleet",
+	"ExportProgress":      "the exporter's",
+	"LeaseExport":         "the exporter's",
+	"SaveExport":          "the exporter's",
 }
 
 // Every method about a tenant's things is called with another tenant's ids. It
@@ -38,6 +41,9 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 	queued := tk.Runs[1]
 	a.must(a.PutSecret(a.ctx, a.tenant, table.Sealed{Name: "OPENAI_API_KEY", Version: 1, Ciphertext: []byte{1}, WrappedKey: []byte{2}, SetAt: start}, by("secret.put")))
 	a.must(a.PutEvents(a.ctx, a.tenant, r.ID, 1, []task.Event{{Seq: task.EventSeq(1, 1), At: start, Kind: task.EventPhase, Text: "clone"}}))
+	a.must(a.BeginExport(a.ctx, a.tenant, audit.Link{}, "2026-11-22"))
+	a.must(a.EndExport(a.ctx, a.tenant, audit.Link{Sequence: 1, Ref: audit.Ref{Day: "2026-11-22", SHA256: "a's"}}))
+	a.must(a.BeginExport(a.ctx, a.tenant, audit.Link{Sequence: 1}, "2026-11-23"))
 	before := snapshot(a, tk.ID, r.ID)
 
 	b := benchOn(t, a.Table, a.clock) // the stranger, on the same table
@@ -80,8 +86,31 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			got, _, err := b.AuditEvents(ctx, who, table.AuditRange{Action: "tenant.create"}, 10)
 			return err == nil && len(got) == 1 && got[0].Actor == "test"
 		},
-		"LedgerRows": func() bool { got, err := b.LedgerRows(ctx, who, 10); return err == nil && len(got) == 0 },
-		"DayMeter":   func() bool { n, err := b.DayMeter(ctx, who, start); return err == nil && n == 0 },
+		"AuditBetween": func() bool {
+			for e, err := range b.AuditBetween(ctx, who, start, later) {
+				if err != nil || e.Actor != "test" {
+					return false
+				}
+			}
+			return true
+		},
+		"ExportHead": func() bool {
+			head, begun, err := b.ExportHead(ctx, who)
+			return err == nil && head.Sequence == 0 && begun != "2026-11-22"
+		},
+		"Exports": func() bool {
+			got, _, err := b.Exports(ctx, who, 0, 10)
+			for _, l := range got {
+				err = errors.Join(err, errorIf(l.SHA256 == "a's"))
+			}
+			return err == nil
+		},
+		"EndExport": func() bool {
+			return errors.Is(b.EndExport(ctx, who, audit.Link{Sequence: 2, Ref: audit.Ref{Day: "2026-11-23", SHA256: "forged"}}), table.ErrStale)
+		},
+		"BeginExport": func() bool { return b.BeginExport(ctx, who, audit.Link{Sequence: 7}, "2026-11-23") == nil },
+		"LedgerRows":  func() bool { got, err := b.LedgerRows(ctx, who, 10); return err == nil && len(got) == 0 },
+		"DayMeter":    func() bool { n, err := b.DayMeter(ctx, who, start); return err == nil && n == 0 },
 		"Standing": func() bool {
 			s, err := b.Standing(ctx, who)
 			return err == nil && s.Load == tenant.Load{}
@@ -208,7 +237,9 @@ func snapshot(a *bench, taskID, runID string) []any {
 	a.must(err)
 	k, err := a.KeyByHash(a.ctx, a.caller.KeyHash)
 	a.must(err)
-	return []any{tk, s, events, trail, sealed, k}
+	head, begun, err := a.ExportHead(a.ctx, a.tenant)
+	a.must(err)
+	return []any{tk, s, events, trail, sealed, k, head, begun}
 }
 
 func errorIf(wrong bool) error {

@@ -16,6 +16,8 @@ var Queues = []QueueSpec{
 // Schedules lists the schedules.
 var Schedules = []Schedule{
 	{Name: "reaper", Every: time.Minute, Function: "reaper"},
+	// A day's export begins an hour after the day; most rounds read one row.
+	{Name: "audit-export", Every: 15 * time.Minute, Function: "audit/export"},
 }
 
 // EventRules lists the EventBridge rules.
@@ -56,6 +58,7 @@ var Functions = []Function{
 	api("get-limits", "Tells what the tenant may do and how much of it is used.", use(Table, Get, Update)),
 	api("get-own-tenant", "Reads the caller's own tenant.", use(Table, Get, Update)),
 	api("get-usage", "Tells what the tenant's runs took.", use(Table, Query, Update)),
+	api("list-audit", "Lists the tenant's audit events, newest first.", use(Table, Query, Update), use(TableIndex("GSI1"), Query), use(PlatformSecret, Read)),
 	api("list-agents", "Lists the agents that the tenant's plan allows.", use(Table, Update)),
 	api("health", "Says that the API answers."),
 	api("docs", "Serves the API's description and a page to read it."),
@@ -65,6 +68,8 @@ var Functions = []Function{
 	api("get-tenant", "Reads one tenant.", use(Table, Get)),
 	api("update-tenant", "Changes a tenant's plan, limits or state.", use(Table, Get, Query, Put, Update), use(Queue(Wakeups), Send)),
 	api("close-tenant", "Closes a tenant for ever.", use(Table, Get, Query, Put, Update)),
+
+	api("list-audit-exports", "Lists a tenant's exported audit trail.", use(Table, Get, Query), use(Bucket, Read), use(PlatformSecret, Read)),
 
 	function("operator", 5*time.Second, "Knows the operator by its key.", use(PlatformSecret, Read)),
 	function("authorizer", 5*time.Second, "Turns an API key into the caller's context.", use(Table, Get, Update), use(PlatformSecret, Read)),
@@ -90,6 +95,8 @@ var Functions = []Function{
 	function("reaper", 60*time.Second, "Heals what a lost message or a crash left behind.",
 		use(Table, Get, Put, Update), use(TableIndex("GSI2"), Query), use(Queue(Wakeups), Send), use(Workflow, Start, Describe, Answer), use(Cluster, Stop)).
 		with(timing...).with(metrics),
+	function("audit/export", 5*time.Minute, "Exports each tenant's audit trail, a day at a time.",
+		use(Table, Get, Query, Put, Update), use(TableIndex("GSI1"), Query), use(Bucket, Read, Write)).memory(512),
 }
 
 // Routes lists every HTTP route.
@@ -114,12 +121,14 @@ var Routes = []Route{
 	{"GET", "/v1/limits", "api/get-limits", ByAPIKey, "tasks:read"},
 	{"GET", "/v1/tenant", "api/get-own-tenant", ByAPIKey, "tasks:read"},
 	{"GET", "/v1/usage", "api/get-usage", ByAPIKey, "tasks:read"},
+	{"GET", "/v1/audit", "api/list-audit", ByAPIKey, "audit:read"},
 	{"GET", "/v1/agents", "api/list-agents", ByAPIKey, "tasks:read"},
 	{"POST", "/v1/tenants", "api/create-tenant", ByOperator, ""},
 	{"GET", "/v1/tenants", "api/list-tenants", ByOperator, ""},
 	{"GET", "/v1/tenants/{id}", "api/get-tenant", ByOperator, ""},
 	{"PATCH", "/v1/tenants/{id}", "api/update-tenant", ByOperator, ""},
 	{"DELETE", "/v1/tenants/{id}", "api/close-tenant", ByOperator, ""},
+	{"GET", "/v1/tenants/{id}/audit-exports", "api/list-audit-exports", ByOperator, ""},
 	{"GET", "/health", "api/health", Open, ""},
 	{"GET", "/docs", "api/docs", Open, ""},
 	{"GET", "/openapi.yaml", "api/docs", Open, ""},
@@ -151,6 +160,11 @@ func use(r Resource, a ...Access) Use { return Use{Resource: r, Access: a} }
 
 func (f Function) with(settings ...string) Function {
 	f.Settings = append(f.Settings[:len(f.Settings):len(f.Settings)], settings...)
+	return f
+}
+
+func (f Function) memory(mb int) Function {
+	f.MemoryMB = mb
 	return f
 }
 

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"slices"
-	"strconv"
 	"time"
 
 	"outpost/shared/api"
-	"outpost/shared/problem"
 	"outpost/shared/table"
 	"outpost/shared/task"
 )
@@ -21,15 +19,12 @@ type handler struct {
 	cursors api.Cursors
 }
 
-const (
-	defaultLimit = 20
-	maxLooked    = 1000 // tasks that one page looks at
-)
+const maxLooked = 1000 // tasks that one page looks at
 
 // handle reads until the page is full or 1,000 tasks were looked at; the cursor
 // is the last task looked at.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
-	f, err := newFilter(r.Query)
+	f, err := newFilter(r)
 	if err != nil {
 		return api.Response{}, err
 	}
@@ -37,11 +32,9 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	if err != nil {
 		return api.Response{}, err
 	}
-	limit := defaultLimit
-	if s := r.Query["limit"]; s != "" {
-		if limit, err = strconv.Atoi(s); err != nil {
-			return api.Response{}, err
-		}
+	limit, err := r.Limit()
+	if err != nil {
+		return api.Response{}, err
 	}
 	batch := 100
 	if f.everything() {
@@ -78,17 +71,13 @@ type filter struct {
 	since, until            time.Time
 }
 
-func newFilter(q map[string]string) (filter, error) {
-	f := filter{state: q["state"], agent: q["agent"], repo: q["repo"], tag: q["tag"]}
+func newFilter(r *api.Request) (f filter, err error) {
+	q := r.Query
+	f = filter{state: q["state"], agent: q["agent"], repo: q["repo"], tag: q["tag"]}
 	for name, at := range map[string]*time.Time{"since": &f.since, "until": &f.until} {
-		if q[name] == "" {
-			continue
+		if *at, err = r.Time(name); err != nil {
+			return f, err
 		}
-		t, err := time.Parse(time.RFC3339, q[name])
-		if err != nil {
-			return f, api.InvalidParameter(problem.Field{Field: name, Message: "must be a date-time"})
-		}
-		*at = t
 	}
 	return f, nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strconv"
 
 	"outpost/shared/api"
 	"outpost/shared/tenant"
@@ -17,16 +16,11 @@ type handler struct {
 	cursors api.Cursors
 }
 
-const defaultLimit = 20
-
 // handle lists the tenants, oldest first. The cursor is the last one shown.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
-	limit := defaultLimit
-	if s := r.Query["limit"]; s != "" {
-		var err error
-		if limit, err = strconv.Atoi(s); err != nil {
-			return api.Response{}, err
-		}
+	limit, err := r.Limit()
+	if err != nil {
+		return api.Response{}, err
 	}
 	after, err := h.cursors.Place(r)
 	if err != nil {

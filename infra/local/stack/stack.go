@@ -139,7 +139,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	}
 	for _, sch := range topology.Schedules {
 		every := sch.Every
-		if o.ReapEvery > 0 {
+		if o.ReapEvery > 0 && sch.Function == "reaper" {
 			every = o.ReapEvery
 		}
 		s.work.Go(func() { triggers.Every(run, sch, every, s.Lambda, s.clock, s.logf) })
