@@ -28,14 +28,9 @@ func (c *listCommand) Run(s *session) error {
 		return usage("--limit must be at least 1")
 	}
 	filter := client.TaskFilter{State: c.State, Agent: c.Agent, Repo: c.Repo, Tag: c.Tag}
-	for _, f := range []struct {
-		flag, text string
-		at         *time.Time
-	}{{"--since", c.Since, &filter.Since}, {"--until", c.Until, &filter.Until}} {
-		var err error
-		if *f.at, err = moment(f.text, s.clock.Now()); err != nil {
-			return usage("%s: %v", f.flag, err)
-		}
+	var err error
+	if filter.Since, filter.Until, err = s.between(c.Since, c.Until); err != nil {
+		return err
 	}
 	tasks, err := s.api.Tasks(s.ctx, filter, c.Limit)
 	if err != nil {
@@ -56,6 +51,18 @@ func (c *listCommand) Run(s *session) error {
 			{Text: when(t.CreatedAt)}, {Text: t.Repo}, {Text: strings.Join(t.Tags, " ")}})
 	}
 	return s.writeTable(columns, rows)
+}
+
+// between reads what --since and --until say.
+func (s *session) between(since, until string) (from, to time.Time, err error) {
+	now := s.clock.Now()
+	if from, err = moment(since, now); err != nil {
+		return from, to, usage("--since: %v", err)
+	}
+	if to, err = moment(until, now); err != nil {
+		return from, to, usage("--until: %v", err)
+	}
+	return from, to, nil
 }
 
 // moment reads a time, a day in local time, or how long ago; empty is none.

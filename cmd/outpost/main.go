@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -38,6 +39,8 @@ type grammar struct {
 	Agents  agentsCommand  `cmd:"" help:"List the agents of your plan."`
 	Secrets secretsCommand `cmd:"" help:"Your providers' keys and your git token."`
 	Usage   usageCommand   `cmd:"" help:"What your runs took: tokens, time, cost."`
+	Audit   auditCommand   `cmd:"" help:"Who changed what, newest first."`
+	Admin   adminCommand   `cmd:"" help:"For who runs this Outpost. The operator's key stands in OUTPOST_OPERATOR_KEY."`
 	Version versionCommand `cmd:"" help:"Show the client's version."`
 }
 
@@ -54,7 +57,7 @@ func realMain(args []string) int {
 	if parsed.Command() == "version" {
 		return report(os.Stderr, g.Version.show())
 	}
-	s, err := g.session()
+	s, err := g.session(strings.HasPrefix(parsed.Command(), "admin "))
 	if err != nil {
 		return report(os.Stderr, usage("%v", err))
 	}
@@ -85,8 +88,9 @@ type session struct {
 	close      func()
 }
 
-func (g *grammar) session() (*session, error) {
-	conf, err := settings.Load(settings.Flags{URL: g.URL, KeyFile: g.APIKeyFile, Config: g.Config}, os.Getenv)
+// session begins a session with a tenant's key, or the operator's.
+func (g *grammar) session(operator bool) (*session, error) {
+	conf, err := settings.Load(settings.Flags{URL: g.URL, KeyFile: g.APIKeyFile, Config: g.Config, Operator: operator}, os.Getenv)
 	if err != nil {
 		return nil, err
 	}

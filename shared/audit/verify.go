@@ -33,12 +33,7 @@ func Verify(tenant string, head *Link, found []Found, pinned string) []Fault {
 		v.link(before, f)
 		before = f.Link
 	}
-	switch {
-	case head == nil && len(found) > 0:
-		v.fault("", "the table keeps no head of the chain")
-	case head != nil && *head != before:
-		v.fault("", "the chain ends with number %d, the head is number %d of %s: exports are missing at the end", before.Sequence, head.Sequence, head.Day)
-	}
+	v.head(head, found)
 	if pinned != "" && !v.pinned {
 		v.fault("", "no manifest has the noted hash %s: the chain was rewritten", pinned)
 	}
@@ -56,6 +51,29 @@ func (v *verifier) fault(day, format string, args ...any) {
 	v.faults = append(v.faults, Fault{day, fmt.Sprintf(format, args...)})
 }
 
+// head checks that the chain reaches its head. It may go on behind it: an export
+// that ended while somebody read the list.
+func (v *verifier) head(head *Link, found []Found) {
+	if head == nil {
+		if len(found) > 0 {
+			v.fault("", "the table keeps no head of the chain")
+		}
+		return
+	}
+	last := 0
+	for _, f := range found {
+		if f.Link == *head {
+			return
+		}
+		last = max(last, f.Sequence)
+	}
+	if last < head.Sequence {
+		v.fault("", "the chain ends with number %d, the head is number %d of %s: exports are missing at the end", last, head.Sequence, head.Day)
+		return
+	}
+	v.fault("", "the head, number %d of %s with the hash %s, is none of the chain", head.Sequence, head.Day, head.SHA256)
+}
+
 // link checks an export and that it follows the one before.
 func (v *verifier) link(before Link, f Found) {
 	switch {
@@ -64,15 +82,16 @@ func (v *verifier) link(before Link, f Found) {
 	case f.Sequence <= before.Sequence, f.Day <= before.Day:
 		v.fault(f.Day, "it is out of order: number %d follows number %d of %s", f.Sequence, before.Sequence, before.Day)
 	}
-	if f.Manifest == nil {
-		v.fault(f.Day, "the manifest is missing")
-		if f.File == nil {
-			v.fault(f.Day, "the file is missing")
-		}
-		return
+	if f.File == nil {
+		v.fault(f.Day, "the file is missing")
 	}
-	if Hash(f.Manifest) != f.SHA256 {
-		v.fault(f.Day, "the manifest was changed: its hash is %s, the table says %s", Hash(f.Manifest), f.SHA256)
+	switch {
+	case f.Manifest == nil:
+		v.fault(f.Day, "the manifest is missing: nothing tells whether the file is whole")
+		return
+	case Hash(f.Manifest) != f.SHA256:
+		v.fault(f.Day, "the manifest was changed: its hash is %s, the table says %s; nothing tells whether the file is whole", Hash(f.Manifest), f.SHA256)
+		return
 	}
 	m, err := ReadManifest(f.Manifest)
 	if err != nil {
@@ -83,7 +102,9 @@ func (v *verifier) link(before Link, f Found) {
 		v.fault(f.Day, "the manifest is another's: number %d, %s, of %s", m.Sequence, m.Day, m.Tenant)
 	}
 	v.previous(before, f, m)
-	v.file(f, m)
+	if f.File != nil {
+		v.file(*f.File, f.Day, m)
+	}
 }
 
 // previous checks the manifest's word of the one before. What the table says of
@@ -100,23 +121,18 @@ func (v *verifier) previous(before Link, f Found, m Manifest) {
 	}
 }
 
-func (v *verifier) file(f Found, m Manifest) {
-	if f.File == nil {
-		v.fault(f.Day, "the file is missing")
-		return
-	}
-	d := *f.File
+func (v *verifier) file(d Digest, day string, m Manifest) {
 	if d.SHA256 != m.SHA256 {
 		if other := v.days[d.SHA256]; other != "" {
-			v.fault(f.Day, "the file is that of %s", other)
+			v.fault(day, "the file is that of %s", other)
 			return
 		}
-		v.fault(f.Day, "the file was changed: %d bytes with the hash %s, the manifest says %d with %s", d.Bytes, d.SHA256, m.Bytes, m.SHA256)
+		v.fault(day, "the file was changed: %d bytes with the hash %s, the manifest says %d with %s", d.Bytes, d.SHA256, m.Bytes, m.SHA256)
 		return
 	}
 	if d.Broken != "" {
-		v.fault(f.Day, "the file cannot be read: %s", d.Broken)
+		v.fault(day, "the file cannot be read: %s", d.Broken)
 	} else if d.Events != m.Events || d.Bytes != int64(m.Bytes) {
-		v.fault(f.Day, "the file has %d events in %d bytes, the manifest says %d in %d", d.Events, d.Bytes, m.Events, m.Bytes)
+		v.fault(day, "the file has %d events in %d bytes, the manifest says %d in %d", d.Events, d.Bytes, m.Events, m.Bytes)
 	}
 }

@@ -72,11 +72,11 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	if _, err := h.store.Tenant(ctx, r.Path); err != nil {
 		return api.Response{}, err
 	}
-	links, next, err := h.store.Exports(ctx, r.Path, after, limit)
+	newest, _, err := h.store.ExportHead(ctx, r.Path) // before the list, which may be longer then, never shorter
 	if err != nil {
 		return api.Response{}, err
 	}
-	newest, _, err := h.store.ExportHead(ctx, r.Path)
+	links, next, err := h.store.Exports(ctx, r.Path, after, limit)
 	if err != nil {
 		return api.Response{}, err
 	}

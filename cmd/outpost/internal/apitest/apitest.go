@@ -56,6 +56,11 @@ type Script struct {
 	// Refuse, when set, may answer a request in place of the API: it returns
 	// whether it did. Its answers are not held against the contract.
 	Refuse func(w http.ResponseWriter, r *http.Request) bool
+	// Audit are the events of the trail, newest first, as the API shows them.
+	Audit []map[string]any
+	// Exports are the exported trail, the oldest first. Their URLs lead to files.
+	Exports []map[string]any
+	Head    map[string]any // nil: of the last of Exports
 }
 
 // API is the Outpost.
@@ -97,6 +102,7 @@ func Start(t testing.TB, script Script) *API {
 		"PUT /v1/secrets/{name}":     a.putSecret,
 		"DELETE /v1/secrets/{name}":  a.deleteSecret,
 	}
+	routes["GET /v1/audit"], routes["GET /v1/tenants/{id}/audit-exports"] = a.audit, a.auditExports
 	for _, route := range examples {
 		routes[route] = a.example(route)
 	}

@@ -47,7 +47,8 @@ func fields(v any) []string {
 }
 
 func TestEveryFieldThatIsReadIsInTheContract(t *testing.T) {
-	for name, v := range map[string]any{"Task": Task{}, "Run": Run{}, "Problem": Error{}, "TaskEvent": Event{}, "TaskEventPage": Events{}, "RunEventPage": Events{}, "Secret": Secret{}, "NewSecret": NewSecret{}, "UsageReport": UsageReport{}, "UsageOfPeriod": Period{}, "UsageOfPart": Part{}} {
+	for name, v := range map[string]any{"Task": Task{}, "Run": Run{}, "Problem": Error{}, "TaskEvent": Event{}, "TaskEventPage": Events{}, "RunEventPage": Events{}, "Secret": Secret{}, "NewSecret": NewSecret{}, "AuditEvent": AuditEvent{}, "AuditExportPage": AuditExports{}, "AuditExportHead": AuditHead{},
+		"UsageReport": UsageReport{}, "UsageOfPeriod": Period{}, "UsageOfPart": Part{}} {
 		known := properties(t, name)
 		for _, f := range fields(v) {
 			if !slices.Contains(known, f) {

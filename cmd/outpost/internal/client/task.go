@@ -216,25 +216,25 @@ func (f TaskFilter) query() url.Values {
 // Tasks returns the newest n tasks that pass a filter, or all when there are
 // fewer.
 func (c *Client) Tasks(ctx context.Context, f TaskFilter, n int) ([]Task, error) {
-	tasks := []Task{}
-	cursor := ""
-	for len(tasks) < n {
-		q := f.query()
-		q.Set("limit", strconv.Itoa(min(n-len(tasks), maxPage)))
-		if cursor != "" {
-			q.Set("cursor", cursor)
-		}
-		var p page[Task]
-		if _, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/tasks", query: q}, &p); err != nil {
+	return pages[Task](ctx, c, "/v1/tasks", f.query(), n)
+}
+
+// pages follows the cursors of a list until it has n entries, or all of them.
+func pages[T any](ctx context.Context, c *Client, path string, q url.Values, n int) ([]T, error) {
+	all := []T{}
+	for len(all) < n {
+		q.Set("limit", strconv.Itoa(min(n-len(all), maxPage)))
+		var p page[T]
+		if _, err := c.do(ctx, call{method: http.MethodGet, path: path, query: q}, &p); err != nil {
 			return nil, err
 		}
-		tasks = append(tasks, p.Data...)
+		all = append(all, p.Data...)
 		if !p.HasMore || p.NextCursor == "" {
 			break
 		}
-		cursor = p.NextCursor
+		q.Set("cursor", p.NextCursor)
 	}
-	return tasks, nil
+	return all, nil
 }
 
 // Agent is an agent that the tenant may use.

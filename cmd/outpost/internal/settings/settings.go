@@ -23,6 +23,9 @@ import (
 const (
 	EnvURL = "OUTPOST_URL"
 	EnvKey = "OUTPOST_API_KEY"
+	// EnvOperatorKey holds the operator's key, which no configuration file does:
+	// it is for who runs an Outpost, now and then.
+	EnvOperatorKey = "OUTPOST_OPERATOR_KEY"
 )
 
 // Flags are what the command line says; empty means nothing.
@@ -30,6 +33,8 @@ type Flags struct {
 	URL     string
 	KeyFile string // holds the API key and nothing else
 	Config  string // file to read in place of the usual one
+	// Operator asks for the operator's key in place of a tenant's.
+	Operator bool
 }
 
 // Settings are complete and checked.
@@ -61,11 +66,14 @@ func Load(f Flags, getenv func(string) string) (Settings, error) {
 	if err := s.checkURL(); err != nil {
 		return Settings{}, err
 	}
-	source := EnvKey
+	source, none := EnvKey, fmt.Sprintf("no API key: set %s, use --api-key-file, or put \"api_key\" into the configuration file", EnvKey)
 	switch {
 	case f.KeyFile != "":
 		source = f.KeyFile
 		s.Key, err = s.readKey(f.KeyFile)
+	case f.Operator:
+		source, none = EnvOperatorKey, fmt.Sprintf("no operator's key: set %s or use --api-key-file", EnvOperatorKey)
+		s.Key = getenv(EnvOperatorKey)
 	case getenv(EnvKey) != "":
 		s.Key = getenv(EnvKey)
 	default:
@@ -75,7 +83,7 @@ func Load(f Flags, getenv func(string) string) (Settings, error) {
 		return Settings{}, err
 	}
 	if s.Key = strings.TrimSpace(s.Key); s.Key == "" {
-		return Settings{}, fmt.Errorf("no API key: set %s, use --api-key-file, or put \"api_key\" into the configuration file", EnvKey)
+		return Settings{}, errors.New(none)
 	}
 	if apikey.Check(s.Key) != nil {
 		return Settings{}, fmt.Errorf("what stands in %s is not an API key of Outpost (op_live_… or op_test_…, 46 characters): a character may be missing", source)
