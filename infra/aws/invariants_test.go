@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"outpost/shared/artifact"
 	"outpost/shared/metric"
 	"outpost/shared/topology"
 )
@@ -26,6 +27,10 @@ var invariants = map[string]func(c cloud, e Environment, r resource) []string{
 			dig(b, "BlockPublicAcls") == true && dig(b, "BlockPublicPolicy") == true && dig(b, "IgnorePublicAcls") == true && dig(b, "RestrictPublicBuckets") == true, "public access",
 			r.get("BucketEncryption") != nil, "no encryption",
 			len(list(r.get("LifecycleConfiguration", "Rules"))) > 0, "nothing is ever deleted",
+			!slices.ContainsFunc(list(r.get("LifecycleConfiguration", "Rules")), func(rule any) bool {
+				prefix, _ := dig(rule, "Prefix").(string)
+				return dig(rule, "AbortIncompleteMultipartUpload") == nil && strings.HasPrefix(artifact.AuditPrefix+"/", prefix)
+			}), "the exported audit trail is deleted some day",
 			kept(r) == e.KeepData, "kept is not as keep_data says")
 	},
 	"AWS::S3::BucketPolicy":  deniesPlainHTTP,
@@ -203,7 +208,7 @@ func TestIdleCostsNextToNothing(t *testing.T) {
 			watched--
 		}
 	}
-	if watched != 12 { // what infra/aws/cost takes it to be
+	if watched != 14 { // what infra/aws/cost takes it to be
 		t.Errorf("alarms watch %d metrics, each of which costs", watched)
 	}
 	if len(metric.All) > 10 {

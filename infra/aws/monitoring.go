@@ -36,6 +36,10 @@ func newMonitoring(stack awscdk.Stack, d *deployment) *monitoringStack {
 			metric: m.own(metric.NoCapacity, "Sum", 5)},
 		{id: "attempts-lost", does: "Workers are lost by the dozen.", threshold: 12, periods: 1,
 			metric: m.own(metric.AttemptsLost, "Sum", 15)},
+		{id: "audit-export-failing", does: "The audit trail's export fails: a tenant's days are not exported.", threshold: 2, periods: 1,
+			metric: m.lambda("audit/export", "Errors", "Sum", 60)},
+		{id: "audit-export-silent", does: "The audit trail's exporter has not run for hours.", threshold: 1, below: true, periods: 3,
+			metric: m.lambda("audit/export", "Invocations", "Sum", 60), missing: awscloudwatch.TreatMissingData_BREACHING},
 		{id: "table-throttled", does: "DynamoDB throttles the table.", threshold: 10, periods: 2,
 			metric: m.throttled(5)},
 	} {

@@ -26,6 +26,7 @@ var besides = map[string]string{
 	"scheduler sqs:GetQueueUrl":             "Lambda polls the queue under the consumer's role",
 	"scheduler sqs:GetQueueAttributes":      "Lambda polls the queue under the consumer's role",
 	"api/list-artifacts s3:GetObject":       "whoever has the URL that it signs reads under its role",
+	"api/list-audit-exports s3:GetObject":   "as api/list-artifacts",
 	"runner/uploads s3:PutObject":           "whoever has the URL that it signs writes under its role",
 	"api/create-tenant dynamodb:GetItem":    "after a lost answer it looks whether the tenant there is its own: the test is in shared/table",
 	"reaper dynamodb:UpdateItem":            "it settles a run whose execution has closed: the test is in functions/reaper",

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"outpost/shared/agent"
 	"outpost/shared/topology"
@@ -146,7 +147,11 @@ func (c cloud) queuesEqual(t *testing.T, e Environment) {
 func (c cloud) rulesEqual(t *testing.T, e Environment) {
 	want, got := map[string]string{}, map[string]string{}
 	for _, s := range topology.Schedules {
-		want[s.Name] = fmt.Sprintf("rate(%d minute) → %s", int(s.Every.Minutes()), s.Function)
+		unit := "minute"
+		if s.Every > time.Minute {
+			unit = "minutes"
+		}
+		want[s.Name] = fmt.Sprintf("rate(%d %s) → %s", int(s.Every.Minutes()), unit, s.Function)
 	}
 	for _, r := range topology.EventRules {
 		want[r.Name] = fmt.Sprintf("[%s] [%s] [%s] → %s", r.Source, r.DetailType, r.LastStatus, r.Function)

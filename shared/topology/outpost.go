@@ -96,7 +96,7 @@ var Functions = []Function{
 		use(Table, Get, Put, Update), use(TableIndex("GSI2"), Query), use(Queue(Wakeups), Send), use(Workflow, Start, Describe, Answer), use(Cluster, Stop)).
 		with(timing...).with(metrics),
 	function("audit/export", 5*time.Minute, "Exports each tenant's audit trail, a day at a time.",
-		use(Table, Get, Query, Put, Update), use(TableIndex("GSI1"), Query), use(Bucket, Read, Write)).memory(512),
+		use(Table, Get, Query, Put, Update), use(TableIndex("GSI1"), Query), use(Bucket, Read, Write)),
 }
 
 // Routes lists every HTTP route.
@@ -160,11 +160,6 @@ func use(r Resource, a ...Access) Use { return Use{Resource: r, Access: a} }
 
 func (f Function) with(settings ...string) Function {
 	f.Settings = append(f.Settings[:len(f.Settings):len(f.Settings)], settings...)
-	return f
-}
-
-func (f Function) memory(mb int) Function {
-	f.MemoryMB = mb
 	return f
 }
 

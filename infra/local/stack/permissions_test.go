@@ -12,7 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"outpost/infra/local/recorder"
+	"outpost/shared/audit"
+	"outpost/shared/clock"
+	"outpost/shared/table"
 	"outpost/shared/topology"
 )
 
@@ -22,10 +27,11 @@ const evidence = "testdata/permissions.txt"
 
 // unseen are permissions that the scenario below does not make a function use.
 var unseen = map[string]string{
-	"api/list-artifacts s3:GetObject bucket":   "whoever has the URL that it signs reads under its role",
-	"runner/uploads s3:PutObject bucket":       "whoever has the URL that it signs writes under its role",
-	"api/create-tenant dynamodb:GetItem table": "after a lost answer it looks whether the tenant there is its own; shared/table has the test",
-	"reaper dynamodb:UpdateItem table":         "it settles a run whose execution has closed, which only an outage of the table brings about; functions/reaper has the test",
+	"api/list-artifacts s3:GetObject bucket":     "whoever has the URL that it signs reads under its role",
+	"api/list-audit-exports s3:GetObject bucket": "as api/list-artifacts",
+	"runner/uploads s3:PutObject bucket":         "whoever has the URL that it signs writes under its role",
+	"api/create-tenant dynamodb:GetItem table":   "after a lost answer it looks whether the tenant there is its own; shared/table has the test",
+	"reaper dynamodb:UpdateItem table":           "it settles a run whose execution has closed, which only an outage of the table brings about; functions/reaper has the test",
 }
 
 // A function may do what the topology says and nothing else: the recorder
@@ -115,6 +121,26 @@ func useEverything(w *world) {
 	operator.must(http.StatusOK, "DELETE", "/v1/tenants/"+made.ID, nil)
 	w.must(http.StatusForbidden, "GET", "/v1/tenants", nil)
 	operator.must(http.StatusForbidden, "GET", "/v1/tasks", nil)
+
+	// An audit trail of the day before yesterday, its export, and what that is read by.
+	old := time.Now().Add(-48 * time.Hour)
+	store := table.New(dynamodb.NewFromConfig(w.AWS), "outpost", clock.System)
+	if err := store.NoteRefusal(w.t.Context(), w.Demo.Tenant, "quota_exceeded", audit.Event{At: old, Action: "request.refused", Actor: "test"}); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.Fire(w.t.Context(), "audit-export"); err != nil {
+		w.t.Fatal(err)
+	}
+	exports := operator.must(http.StatusOK, "GET", "/v1/tenants/"+w.Demo.Tenant+"/audit-exports", nil)
+	for _, url := range urls(w.t, exports.body) {
+		if res, err := http.Get(url); err != nil || res.StatusCode != http.StatusOK {
+			w.t.Fatalf("download an export: %v %v", res, err)
+		} else {
+			res.Body.Close()
+		}
+	}
+	w.must(http.StatusOK, "GET", "/v1/audit?limit=1", nil)
+	w.must(http.StatusOK, "GET", "/v1/audit?action=task.create", nil)
 
 	// A key that is made, rotated and revoked, after a change of limits that the
 	// authorizer's kept answer does not know.

@@ -38,6 +38,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"outpost/infra/local/ecs"
 	"outpost/infra/local/engines"
 	"outpost/infra/local/gateway"
@@ -81,6 +83,7 @@ type Stack struct {
 	Lambda   *lambdahost.Host
 	ECS      *ecs.Service
 	States   *stepfunctions.Service
+	AWS      aws.Config // of the account, as the local target itself uses it
 
 	cancel context.CancelFunc
 	server *http.Server
@@ -129,6 +132,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
+	s.AWS = cloud.cfg
 	if s.Demo, err = cloud.seed(ctx, o); err != nil {
 		return nil, fmt.Errorf("set up the demo tenant: %w", err)
 	}
