@@ -9,9 +9,14 @@ import (
 )
 
 // emit records that something happened, and queues it for the endpoints that
-// want to know.
+// want to know. An update that changed nothing did not happen.
 func (s *Server) emit(kind string, res resource) {
-	now := s.show(res)
+	now, before := s.show(res), s.shown[res.head().ID]
+	updated := strings.HasSuffix(kind, ".updated")
+	changed := difference(before, now)
+	if updated && before != nil && len(changed) == 0 {
+		return
+	}
 	e := &Event{APIVersion: APIVersion, Type: kind}
 	if r := s.request; r != nil {
 		e.Request.ID = &r.number
@@ -24,8 +29,8 @@ func (s *Server) emit(kind string, res resource) {
 		panic("stripe: " + err.Error()) // it comes from JSON
 	}
 	e.Data.Object = body
-	if strings.HasSuffix(kind, ".updated") {
-		e.Data.Previous = difference(s.shown[res.head().ID], now)
+	if updated {
+		e.Data.Previous = changed
 	}
 	s.shown[res.head().ID] = now
 	add(&s.store, "evt", "event", s.o.Clock.Now().Unix(), e)

@@ -183,17 +183,22 @@ func (s *Server) unpaid(inv *Invoice, sub *Subscription) {
 
 // settled does what a payment does.
 func (s *Server) settled(inv *Invoice, sub *Subscription) {
-	changed := false
-	if p := sub.PendingUpdate; p != nil && p.Invoice == inv.ID {
-		sub.PendingUpdate, changed = nil, true
+	p := sub.PendingUpdate
+	applied := p != nil && p.Invoice == inv.ID
+	if applied {
+		sub.PendingUpdate = nil
 		s.apply(sub, p.Items)
+	}
+	latest, was := text(sub.LatestInvoice) == inv.ID, sub.Status
+	if latest && (was == "incomplete" || was == "past_due" || was == "unpaid" || was == "paused") {
+		sub.Status = "active"
+	}
+	s.emit("customer.subscription.updated", sub)
+	if applied {
 		s.emit("customer.subscription.pending_update_applied", sub)
 	}
-	if text(sub.LatestInvoice) == inv.ID && (sub.Status == "incomplete" || sub.Status == "past_due" || sub.Status == "unpaid") {
-		sub.Status, changed = "active", true
-	}
-	if changed {
-		s.emit("customer.subscription.updated", sub)
+	if was == "paused" && sub.Status == "active" {
+		s.emit("customer.subscription.resumed", sub)
 	}
 }
 
@@ -205,6 +210,7 @@ func (s *Server) dropPending(sub *Subscription) {
 	inv := known[*Invoice](&s.store, sub.PendingUpdate.Invoice)
 	sub.PendingUpdate = nil
 	s.void(inv)
+	s.emit("customer.subscription.updated", sub)
 	s.emit("customer.subscription.pending_update_expired", sub)
 }
 

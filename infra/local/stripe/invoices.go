@@ -67,10 +67,14 @@ func (s *Server) writeOffInvoice(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := s.now(s.customer(inv.Customer))
-	inv.Status, inv.NextPaymentAttempt, inv.StatusTransitions.MarkedUncollectibleAt = "uncollectible", nil, &now
-	s.emit("invoice.marked_uncollectible", inv)
+	s.writeOff(inv)
 	return inv, nil
+}
+
+func (s *Server) writeOff(inv *Invoice) {
+	now := s.now(s.customer(inv.Customer))
+	inv.Status, inv.NextPaymentAttempt, inv.AutoAdvance, inv.StatusTransitions.MarkedUncollectibleAt = "uncollectible", nil, false, &now
+	s.emit("invoice.marked_uncollectible", inv)
 }
 
 func (s *Server) listInvoices(r *request) (any, error) {

@@ -299,3 +299,72 @@ func refused(t *testing.T, err error, status int, code string) {
 		t.Fatalf("got %v, want %d %s", err, status, code)
 	}
 }
+
+func TestACreditIsUsedUpBeforeTheCard(t *testing.T) {
+	w := newWorld(t)
+	customer, id := w.subscribe(w.enterprise)
+	must(w.upgrade(id, w.pro))(t) // a downgrade at once, on the first second
+	w.is(id, "active", w.pro)
+	if c := must(w.api.Customers.Get(customer, nil))(t); c.Balance != 2900-19900 {
+		t.Fatalf("the balance is %d", c.Balance)
+	}
+	w.Advance(28*day + time.Hour)
+	inv := w.sub(id).LatestInvoice
+	if inv.Total != 2900 || inv.AmountDue != 0 || inv.Status != "paid" || inv.Charge != nil || inv.EndingBalance != 2*2900-19900 {
+		t.Errorf("%+v", inv)
+	}
+}
+
+func TestAnUpgradeWithoutPendingUpdatesIsAppliedOrRefusedAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		behavior string
+		applied  bool
+	}{{"allow_incomplete", true}, {"error_if_incomplete", false}} {
+		w := newWorld(t)
+		customer, id := w.subscribe(w.pro)
+		_ = w.SetCard(customer, stripe.FailingCard)
+		_, err := w.api.Subscriptions.Update(id, &sdk.SubscriptionParams{Items: []*sdk.SubscriptionItemsParams{{ID: sdk.String(w.sub(id).Items.Data[0].ID), Price: &w.enterprise}},
+			ProrationBehavior: sdk.String("always_invoice"), PaymentBehavior: &c.behavior})
+		if c.applied {
+			w.is(id, "past_due", w.enterprise)
+			continue
+		}
+		refused(t, err, 402, "card_declined")
+		w.is(id, "active", w.pro)
+	}
+}
+
+func TestAPendingUpdateTakesNothingElse(t *testing.T) {
+	w := newWorld(t)
+	_, id := w.subscribe(w.pro)
+	_, err := w.api.Subscriptions.Update(id, &sdk.SubscriptionParams{Metadata: map[string]string{"a": "b"}, PaymentBehavior: sdk.String("pending_if_incomplete")})
+	refused(t, err, 400, "")
+}
+
+func TestWhileCollectionIsPausedNothingIsCharged(t *testing.T) {
+	for behavior, status := range map[string]sdk.InvoiceStatus{"void": "void", "keep_as_draft": "draft", "mark_uncollectible": "uncollectible"} {
+		w := newWorld(t)
+		_, id := w.subscribe(w.pro)
+		must(w.api.Subscriptions.Update(id, &sdk.SubscriptionParams{PauseCollection: &sdk.SubscriptionPauseCollectionParams{Behavior: &behavior}}))(t)
+		w.Advance(29 * day)
+		if sub := w.sub(id); sub.Status != "active" || sub.LatestInvoice.Status != status || sub.PauseCollection == nil {
+			t.Errorf("%s: %s with an invoice %s", behavior, sub.Status, sub.LatestInvoice.Status)
+		}
+	}
+}
+
+func TestAnUpdateThatChangesNothingIsNoEvent(t *testing.T) {
+	w := newWorld(t)
+	_, id := w.subscribe(w.pro)
+	w.deliver()
+	must(w.api.Subscriptions.Update(id, &sdk.SubscriptionParams{CancelAtPeriodEnd: sdk.Bool(false)}))(t)
+	if got := w.deliver(); got != nil {
+		t.Errorf("heard %v", got)
+	}
+	must(w.api.Subscriptions.Update(id, &sdk.SubscriptionParams{Metadata: map[string]string{"a": "b"}}))(t)
+	told(t, w.deliver(), "customer.subscription.updated")
+	previous := w.heard[len(w.heard)-1].Data.PreviousAttributes
+	if len(previous) != 1 || previous["metadata"] == nil {
+		t.Errorf("previous %v", previous)
+	}
+}

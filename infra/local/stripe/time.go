@@ -1,6 +1,9 @@
 package stripe
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // after is when a number of intervals have passed.
 func (p *Price) after(start, intervals int64) int64 {
@@ -66,6 +69,7 @@ func (s *Server) Tick() {
 
 // tick does what is due, the earliest first, each at its own time.
 func (s *Server) tick() (any bool) {
+	maps.DeleteFunc(s.answers, func(_ string, a *answered) bool { return a.At+keyLife <= s.o.Clock.Now().Unix() })
 	for {
 		var at int64
 		var do func()
@@ -130,10 +134,7 @@ func (s *Server) nextOf(sub *Subscription, soonest func(*int64, func())) {
 		return
 	}
 	if sub.PendingUpdate != nil {
-		soonest(&sub.PendingUpdate.ExpiresAt, func() {
-			s.dropPending(sub)
-			s.emit("customer.subscription.updated", sub)
-		})
+		soonest(&sub.PendingUpdate.ExpiresAt, func() { s.dropPending(sub) })
 	}
 	soonest(sub.CancelAt, func() { s.end(sub, "cancellation_requested") })
 	switch sub.Status {
@@ -157,9 +158,14 @@ func (s *Server) renew(sub *Subscription) {
 	sub.CurrentPeriodStart, sub.CurrentPeriodEnd = sub.CurrentPeriodEnd, s.periodEnd(sub)
 	inv := s.bill(sub, "subscription_cycle", s.periodLines(sub))
 	inv.PeriodStart, inv.PeriodEnd = sub.CurrentPeriodStart, sub.CurrentPeriodStart
-	if sub.Status == "unpaid" || sub.PauseCollection != nil {
+	switch pause := sub.PauseCollection; {
+	case sub.Status == "unpaid" || pause != nil && pause.Behavior == "keep_as_draft":
 		inv.AutoAdvance = false
-	} else {
+	case pause != nil && pause.Behavior == "void":
+		s.void(inv)
+	case pause != nil:
+		s.writeOff(inv)
+	default:
 		inv.FinalizeAt = sub.CurrentPeriodStart + 60*60
 	}
 	s.emit("customer.subscription.updated", sub)
@@ -188,6 +194,7 @@ func (s *Server) endTrial(sub *Subscription) {
 		switch sub.TrialSettings["end_behavior"]["missing_payment_method"] {
 		case "pause":
 			sub.Status = "paused"
+			s.emit("customer.subscription.updated", sub)
 			s.emit("customer.subscription.paused", sub)
 			return
 		case "cancel":
