@@ -61,9 +61,10 @@ check: require $(TOOLS)/staticcheck $(TOOLS)/gitleaks ## Format, vet, lint, impo
 	@$(TOOLS)/gitleaks dir --no-banner --redact --log-level error .
 	@echo "check: all good"
 
-generate: require build ## Rewrite what is generated: what functions were seen to call, what a run uses
+generate: require build ## Rewrite what is generated: what functions were seen to call, what a run uses, the page of guarantees
 	@UPDATE=1 go test -count=1 ./infra/local/stack -run '^(TestEveryPermissionIsUsed|TestARunUsesNoMoreThanItDid)$$'
 	@go run ./infra/aws/cost >/dev/null
+	@build/prove -page
 
 cost: ## What a month on AWS costs, from measured units and list prices; rewrites docs/cost.md
 	@go run ./infra/aws/cost

@@ -1,7 +1,8 @@
 // Command prove runs every proof of a promise at its full size and writes
-// docs/guarantees.md from what they left; with packages as arguments it runs
-// theirs alone and keeps what the others left before. It fails when a proof
-// failed, or a promise has none.
+// docs/guarantees.md from the records that they left in infra/local/prove/records,
+// which are committed too; with packages as arguments it runs theirs alone and
+// keeps what the others left before, and with -page it runs none. It fails when a
+// proof failed, or a promise has none.
 //
 // A proof is a function TestGuarantee… in a test file; its comment says what it
 // does, its calls of the package guarantee which promise it is about. So a
@@ -45,7 +46,11 @@ func run(ctx context.Context, only []string) error {
 	if err != nil {
 		return err
 	}
-	records := filepath.Join(root, "build", "guarantees")
+	records := filepath.Join(root, recordsPath)
+	if slices.Equal(only, []string{"-page"}) {
+		_, err := write(root, records, proofs)
+		return err
+	}
 	if len(only) == 0 {
 		if err := os.RemoveAll(records); err != nil {
 			return err
@@ -58,15 +63,19 @@ func run(ctx context.Context, only []string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	state, err := write(root, records, proofs)
+	return errors.Join(failed, state, err)
+}
+
+// write makes the page of what the proofs have left. state is nil when all that
+// is promised holds.
+func write(root, records string, proofs []proof) (state, err error) {
 	left, err := guarantee.Read(records)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	text, state := page(proofs, left)
-	if err := os.WriteFile(filepath.Join(root, pagePath), []byte(text), 0o644); err != nil {
-		return err
-	}
-	return errors.Join(failed, state)
+	return state, os.WriteFile(filepath.Join(root, pagePath), []byte(text), 0o644)
 }
 
 // packages are those that have proofs, or of them those that were asked for.

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -11,8 +10,11 @@ import (
 	"outpost/infra/local/guarantee"
 )
 
-// pagePath is where the page lies, from the module's root.
-const pagePath = "docs/guarantees.md"
+// Where the page and what it is made of lie, from the module's root.
+const (
+	pagePath    = "docs/guarantees.md"
+	recordsPath = "infra/local/prove/records"
+)
 
 const preface = `# Guarantees
 
@@ -51,8 +53,7 @@ func page(proofs []proof, left []guarantee.Record) (string, error) {
 	for _, r := range left {
 		took += r.Seconds
 	}
-	written := fmt.Sprintf("\nWritten on %s with %s, %s, %d cores; the tests took %.0f minutes.\n", time.Now().UTC().Format(time.DateOnly),
-		runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH, runtime.NumCPU(), took/60)
+	written := fmt.Sprintf("\nThe tests took %.0f minutes in all.\n", took/60)
 	return preface + written + "\n| promise | | |\n|---|---|---|\n" + head.String() + body.String(), errors.Join(bad...)
 }
 

@@ -78,3 +78,29 @@ func TestProofsAreFoundInTheSource(t *testing.T) {
 		t.Errorf("%v", dirs)
 	}
 }
+
+// The committed page is the one that the source and the committed records make,
+// and no proof of the source is without a record.
+func TestThePageIsThatOfTheSourceAndItsRecords(t *testing.T) {
+	const root = "../../.."
+	proofs, err := find(root)
+	if err != nil || len(proofs) < 5 {
+		t.Fatalf("%d proofs were found: %v", len(proofs), err)
+	}
+	left, err := guarantee.Read(filepath.Join(root, recordsPath))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range neverRan(proofs, left) {
+		t.Errorf("%s of %s has no record: make prove ONLY=./%s", p.Test, p.Package, p.Package)
+	}
+	for _, r := range left {
+		if !r.Passed {
+			t.Errorf("%s of %s is recorded as failed: make prove ONLY=./%s", r.Test, r.Package, r.Package)
+		}
+	}
+	want, _ := page(proofs, left)
+	if text, err := os.ReadFile(filepath.Join(root, pagePath)); err != nil || string(text) != want {
+		t.Errorf("%s is not what its sources say (make generate writes it): %v", pagePath, err)
+	}
+}
