@@ -1,0 +1,166 @@
+// Package billing decides what a tenant may do from what Stripe's latest objects
+// say, and from nothing else: no order of events matters, and asking again gives
+// the same answer. docs/billing.md is the table that it makes.
+//
+// Stripe's word on a subscription's status is final; Outpost's clock decides one
+// thing alone, the end of the grace that an unpaid renewal has.
+package billing
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"outpost/shared/plan"
+)
+
+// Grace is how long a tenant keeps its plan after a payment has failed.
+const Grace = 7 * 24 * time.Hour
+
+// Status is Stripe's status of a subscription.
+type Status string
+
+// Stripe's statuses.
+const (
+	Trialing          Status = "trialing"
+	Active            Status = "active"
+	PastDue           Status = "past_due"
+	Unpaid            Status = "unpaid"
+	Paused            Status = "paused"
+	Incomplete        Status = "incomplete"
+	IncompleteExpired Status = "incomplete_expired"
+	Canceled          Status = "canceled"
+)
+
+// Statuses lists them all.
+var Statuses = []Status{Trialing, Active, PastDue, Unpaid, Paused, Incomplete, IncompleteExpired, Canceled}
+
+// Over tells whether a subscription with this status has ended for ever.
+func (s Status) Over() bool { return s == Canceled || s == IncompleteExpired }
+
+// Subscription is what matters of one of Stripe's.
+type Subscription struct {
+	ID          string
+	Status      Status
+	Price       string // of its first item
+	Created     time.Time
+	PeriodEnd   time.Time
+	CancelAt    time.Time // zero unless it is to end
+	UnpaidSince time.Time // when the oldest invoice that is still open was first owed; zero for none
+}
+
+// Prices is the one table of Stripe's prices: the plan of each, by its id.
+type Prices map[string]string
+
+// ParsePrices reads price=plan pairs, comma separated. Every paid plan has
+// exactly one price, and no other plan has any.
+func ParsePrices(text string) (Prices, error) {
+	prices, plans := Prices{}, map[string]bool{}
+	for pair := range strings.SplitSeq(text, ",") {
+		price, name, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		p, known := plan.Lookup(name)
+		switch {
+		case !ok || price == "":
+			return nil, fmt.Errorf("%q is not price=plan", pair)
+		case !known || p.PriceUSD == 0:
+			return nil, fmt.Errorf("%q is no plan that is paid for", name)
+		case plans[name] || prices[price] != "":
+			return nil, fmt.Errorf("%q: a plan has one price and a price one plan", pair)
+		}
+		prices[price], plans[name] = name, true
+	}
+	for _, p := range plan.All() {
+		if p.PriceUSD > 0 && !plans[p.Name] {
+			return nil, fmt.Errorf("the plan %s has no price", p.Name)
+		}
+	}
+	return prices, nil
+}
+
+// Of returns the price of a plan, and whether it has one.
+func (p Prices) Of(name string) (price string, ok bool) {
+	for price, n := range p {
+		if n == name {
+			return price, true
+		}
+	}
+	return "", false
+}
+
+// Standing is how a tenant stands with Stripe.
+type Standing struct {
+	Plan         string
+	Status       Status // of the subscription that decides; empty without one
+	Subscription string
+	PeriodEnd    time.Time // zero without a subscription that goes on
+	GraceUntil   time.Time // zero unless a payment is missing
+	Sentence     string    // why, and until when
+}
+
+// free is the plan of those who do not pay.
+const free = "free"
+
+// Decide returns the standing that subscriptions give at a time. Of several the
+// one with the dearest plan decides, then the newest. A living subscription to a
+// price that the table does not have is an error: no plan is guessed.
+func Decide(subs []Subscription, prices Prices, now time.Time) (Standing, error) {
+	best := Standing{Plan: free, Sentence: "No subscription: the free plan."}
+	var decided Subscription
+	for _, sub := range subs {
+		s, err := stand(sub, prices, now)
+		if err != nil {
+			return Standing{}, err
+		}
+		dearer := cost(s.Plan) - cost(best.Plan)
+		if newer := sub.Created.Compare(decided.Created); decided.ID == "" || dearer > 0 || dearer == 0 && (newer > 0 || newer == 0 && sub.ID > decided.ID) {
+			best, decided = s, sub
+		}
+	}
+	return best, nil
+}
+
+func cost(name string) int {
+	p, _ := plan.Lookup(name) // a name of the table
+	return p.PriceUSD
+}
+
+// stand is the standing that one subscription gives.
+func stand(sub Subscription, prices Prices, now time.Time) (Standing, error) {
+	s := Standing{Plan: free, Status: sub.Status, Subscription: sub.ID, PeriodEnd: sub.PeriodEnd}
+	paid, known := prices[sub.Price]
+	if !known && !sub.Status.Over() {
+		return s, fmt.Errorf("the subscription %s has the price %q, which no plan has", sub.ID, sub.Price)
+	}
+	switch sub.Status {
+	case Trialing:
+		s.Plan, s.Sentence = paid, fmt.Sprintf("The trial of the %s plan ends %s.", paid, date(sub.PeriodEnd))
+	case Active:
+		s.Plan, s.Sentence = paid, fmt.Sprintf("The %s plan renews %s.", paid, date(sub.PeriodEnd))
+	case PastDue:
+		s.GraceUntil = sub.UnpaidSince.Add(Grace)
+		if now.Before(s.GraceUntil) {
+			s.Plan, s.Sentence = paid, fmt.Sprintf("A payment failed: the %s plan stays until %s, then it is the free plan. Update the card in the billing portal.", paid, date(s.GraceUntil))
+		} else {
+			s.Sentence = fmt.Sprintf("A payment failed and the grace ended %s: the free plan until it is paid.", date(s.GraceUntil))
+		}
+	case Unpaid:
+		s.Sentence = fmt.Sprintf("The invoice of the %s plan was not paid: the free plan until it is.", paid)
+	case Paused:
+		s.Sentence = fmt.Sprintf("The %s plan is paused for want of a card: the free plan until it is resumed.", paid)
+	case Incomplete:
+		s.Sentence = fmt.Sprintf("The first payment of the %s plan is not made yet: the free plan until it is.", paid)
+	case IncompleteExpired:
+		s.PeriodEnd, s.Sentence = time.Time{}, "The first payment was never made: the free plan."
+	case Canceled:
+		s.PeriodEnd, s.Sentence = time.Time{}, "The subscription has ended: the free plan."
+	default:
+		return s, fmt.Errorf("the subscription %s has the status %q, which Outpost does not know", sub.ID, sub.Status)
+	}
+	if !sub.CancelAt.IsZero() && s.Plan != free && sub.Status != PastDue {
+		s.Sentence = fmt.Sprintf("The %s plan is canceled and ends %s.", paid, date(sub.CancelAt))
+	}
+	return s, nil
+}
+
+// date is a time as sentences give it.
+func date(t time.Time) string { return t.UTC().Format("2 January 2006 15:04 MST") }

@@ -1,0 +1,118 @@
+package billing_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"outpost/infra/local/guarantee"
+	"outpost/shared/billing"
+)
+
+var prices = billing.Prices{"price_pro": "pro", "price_enterprise": "enterprise"}
+
+const page = "../../docs/billing.md"
+
+func TestGuaranteeEveryStatusPlanAndBoundaryIsRight(t *testing.T) {
+	g := guarantee.For(t, "billing-3", "Each row of the table, made by the code that decides, is what the rules in words say")
+	cases, err := billing.Cases(prices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The rules once more, in other words than the code's.
+	keeps := map[billing.Status]func(now, since time.Time) bool{
+		"trialing": func(_, _ time.Time) bool { return true },
+		"active":   func(_, _ time.Time) bool { return true },
+		"past_due": func(now, since time.Time) bool { return now.Unix()-since.Unix() < 604800 },
+	}
+	wrong := 0
+	for _, c := range cases {
+		want := "free"
+		if keep := keeps[c.Subscription.Status]; keep != nil && keep(c.Now, c.Subscription.UnpaidSince) {
+			want = strings.TrimPrefix(c.Subscription.Price, "price_")
+		}
+		if c.Standing.Plan != want || c.Standing.Sentence == "" || !strings.Contains(c.Standing.Sentence, want) {
+			wrong++
+			t.Errorf("%s %s, %s: %+v, want %s", c.Subscription.Status, c.Subscription.Price, c.Moment, c.Standing, want)
+		}
+	}
+	if len(cases) != 8*2*2*3+2*2*3 {
+		t.Errorf("%d rows", len(cases))
+	}
+	g.Figure("rows", len(cases))
+	g.Figure("wrong rows", wrong)
+	text := billing.Page(cases)
+	if os.Getenv("UPDATE") == "1" {
+		if err := os.WriteFile(page, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept, err := os.ReadFile(page); err != nil || string(kept) != text {
+		t.Errorf("%s is not what the code says (UPDATE=1 go test ./shared/billing): %v", page, err)
+	}
+}
+
+func TestOfSeveralSubscriptionsTheDearestPlanDecidesInAnyOrder(t *testing.T) {
+	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(0, 5).Draw(t, "subscriptions")
+		var subs []billing.Subscription
+		best := "free"
+		for i := range n {
+			s := billing.Subscription{ID: string(rune('a' + i)), Status: rapid.SampledFrom(billing.Statuses).Draw(t, "status"),
+				Price: rapid.SampledFrom([]string{"price_pro", "price_enterprise"}).Draw(t, "price"), Created: now.Add(time.Duration(i/2) * time.Hour),
+				UnpaidSince: now.Add(-time.Duration(rapid.IntRange(0, 14).Draw(t, "days")) * 24 * time.Hour)}
+			subs = append(subs, s)
+			gives := s.Status == "active" || s.Status == "trialing" || s.Status == "past_due" && now.Sub(s.UnpaidSince) < billing.Grace
+			if p := strings.TrimPrefix(s.Price, "price_"); gives && best != "enterprise" {
+				best = p
+			}
+		}
+		one, err := billing.Decide(subs, prices, now)
+		if err != nil || one.Plan != best {
+			t.Fatalf("%+v, %v, want %s of %+v", one, err, best, subs)
+		}
+		shuffled := rapid.Permutation(subs).Draw(t, "order")
+		if other, err := billing.Decide(shuffled, prices, now); err != nil || other != one {
+			t.Fatalf("%+v in another order, %v; %+v in the first", other, err, one)
+		}
+	})
+}
+
+func TestAnUnknownPriceOrStatusGivesNoPlan(t *testing.T) {
+	for why, s := range map[string]billing.Subscription{
+		"a price that no plan has":   {ID: "sub_1", Status: "active", Price: "price_other"},
+		"no price":                   {ID: "sub_1", Status: "trialing"},
+		"a status of another world":  {ID: "sub_1", Status: "asleep", Price: "price_pro"},
+		"no status at all, as a nil": {ID: "sub_1", Price: "price_pro"},
+	} {
+		if got, err := billing.Decide([]billing.Subscription{s}, prices, time.Now()); err == nil || got.Plan != "" {
+			t.Errorf("%s: %+v, %v", why, got, err)
+		}
+	}
+	old := []billing.Subscription{{ID: "sub_1", Status: "canceled", Price: "price_of_last_year"}}
+	if got, err := billing.Decide(old, prices, time.Now()); err != nil || got.Plan != "free" {
+		t.Errorf("an ended subscription to an old price: %+v, %v", got, err)
+	}
+}
+
+func TestPricesAreOneForEachPaidPlan(t *testing.T) {
+	got, err := billing.ParsePrices("price_a=pro, price_b=enterprise")
+	if price, ok := got.Of("enterprise"); err != nil || len(got) != 2 || price != "price_b" || !ok {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, ok := got.Of("free"); ok {
+		t.Error("the free plan has a price")
+	}
+	for why, text := range map[string]string{
+		"nothing": "", "no plan": "price_a", "no price": "=pro,price_b=enterprise", "a plan that is free": "price_a=free", "a plan that is not": "price_a=gold",
+		"one is missing": "price_a=pro", "a plan twice": "price_a=pro,price_b=pro,price_c=enterprise", "a price twice": "price_a=pro,price_a=enterprise",
+	} {
+		if got, err := billing.ParsePrices(text); err == nil {
+			t.Errorf("%s: %v", why, got)
+		}
+	}
+}
