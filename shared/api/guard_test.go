@@ -110,6 +110,19 @@ func TestARefusedChangeIsKeptAndFolded(t *testing.T) {
 	}
 }
 
+// Who mistakes the value for the name has it in no event.
+func TestAPathThatIsNoneIsNotKept(t *testing.T) {
+	w, _ := guarded(t, "GET", "/v1/agents", unreached(t))
+	route := apitest.ServeBehind(t, w.Table, "PUT", "/v1/secrets/{name}", unreached(t))
+	secret := "sk-" + "canary-0123456789abcdef"
+	route.As(w.Caller, apitest.Request{ID: secret, Body: `{"value":"` + secret + `"}`}).Refused(t, problem.NotFound, "")
+	route.As(w.Caller, apitest.Request{ID: "OPENAI_API_KEY", Query: secret + "=" + secret, Body: `{"value":"` + secret + `"}`}).Refused(t, problem.InvalidParameter, "")
+	if rows := w.Audited("request.refused"); len(rows) != 2 {
+		t.Errorf("kept: %+v", rows)
+	}
+	w.TrailHides(w.Tenant, secret)
+}
+
 func TestRefusalsOfAMinuteAreOneRow(t *testing.T) {
 	w, _ := guarded(t, "GET", "/v1/agents", unreached(t))
 	at := settlementtest.Start

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -154,6 +155,35 @@ func TestAgainstARealS3Server(t *testing.T) {
 		}
 		if seconds := u.Query().Get("X-Amz-Expires"); seconds != strconv.Itoa(int(artifact.URLLife.Seconds())) {
 			t.Errorf("a URL is good for %s seconds", seconds)
+		}
+	})
+	t.Run("what is written once stays", func(t *testing.T) {
+		once := artifact.AuditFile("ten_a", "2026-11-23")
+		var wait sync.WaitGroup
+		got := make([]string, 8)
+		for i := range got {
+			wait.Go(func() {
+				stored, err := store.PutOnce(ctx, once, []byte{byte('a' + i)})
+				if err != nil {
+					t.Error(err)
+				}
+				got[i] = string(stored)
+			})
+		}
+		wait.Wait()
+		there, err := store.Get(ctx, once, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range got {
+			if g != string(there) {
+				t.Errorf("one of many writers was told %q, %q is stored", g, there)
+			}
+		}
+		for _, k := range artifact.Kinds {
+			if strings.HasPrefix(once, k.Prefix) {
+				t.Errorf("%s is deleted after %d days", once, k.Days)
+			}
 		}
 	})
 	t.Run("an empty artifact", func(t *testing.T) {

@@ -60,3 +60,16 @@ func TestOnlyCanonicalIdsAreAccepted(t *testing.T) {
 		}
 	}
 }
+
+func TestAnIdTellsWhenItWasMade(t *testing.T) {
+	for _, s := range []string{id.New(id.Audit, at), id.Derived(id.Audit, at, "x")} {
+		if got := id.Time(s); !got.Equal(at.Truncate(time.Millisecond)) {
+			t.Errorf("%s was made at %s", s, got)
+		}
+	}
+	for _, s := range []string{"", "aud_", "aud_nonsense", "nothing"} {
+		if !id.Time(s).IsZero() {
+			t.Errorf("%q was made at %s", s, id.Time(s))
+		}
+	}
+}

@@ -48,6 +48,13 @@ func TestAKeyIsShownOnceAndStoredAsItsHash(t *testing.T) {
 	}
 }
 
+func TestANewKeyIsInNoEventOfTheTrail(t *testing.T) {
+	w, route, hasher := newWorld(t)
+	var got api.NewKey
+	route.As(w.Caller, apitest.Request{Body: `{"name":"ci","scopes":["tasks:read"]}`}).Into(t, 201, &got)
+	w.TrailHides(w.Tenant, got.Secret, got.Secret[8:], hasher.Hash(got.Secret), w.Caller.KeyHash)
+}
+
 func TestAKeyGivesNoMoreThanItHas(t *testing.T) {
 	w, route, _ := newWorld(t)
 	small := w.Caller

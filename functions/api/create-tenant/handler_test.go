@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -41,6 +42,11 @@ func TestATenantIsMadeWithItsFirstKey(t *testing.T) {
 	trail, err := store.AuditTrail(t.Context(), got.ID, 10)
 	if err != nil || len(trail) != 1 || trail[0].Action != "tenant.create" || trail[0].Actor != "operator" || trail[0].RequestID != a.Header["X-Request-Id"] {
 		t.Errorf("the trail: %+v, %v", trail, err)
+	}
+	for _, secret := range []string{got.APIKey, got.APIKey[8:], hasher.Hash(got.APIKey)} {
+		if strings.Contains(fmt.Sprint(trail), secret) {
+			t.Errorf("the trail holds the key: %+v", trail)
+		}
 	}
 	var small created
 	route.AsOperator(apitest.Request{Body: `{"name":"B","email":"b@b.example"}`}).Into(t, 201, &small)

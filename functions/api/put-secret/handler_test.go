@@ -93,6 +93,7 @@ func TestARefusalNamesTheFieldAndNeverTheValue(t *testing.T) {
 	if trail := w.Audited("secret.put"); len(trail) != 1 || trail[0].Target != "OPENAI_API_KEY" || trail[0].Actor != w.Caller.KeyID || trail[0].Address == "" {
 		t.Errorf("the trail: %+v", trail)
 	}
+	w.TrailHides(w.Tenant, value)
 	if strings.Contains(log.String(), value) {
 		t.Errorf("the value is in the log: %s", log.String())
 	}

@@ -29,6 +29,7 @@ func newWorld(t *testing.T) (*apitest.World, *apitest.Route, *apikey.Hasher) {
 
 func TestTheOldKeyGoesOnForTheOverlap(t *testing.T) {
 	w, route, hasher := newWorld(t)
+	var secrets []string
 	for body, lasting := range map[string]time.Duration{"": 24 * time.Hour, `{"overlap_seconds":60}`: time.Minute, `{"overlap_seconds":0}`: 0} {
 		k := table.Key{ID: id.New(id.Key, w.Clock.Now()), Hash: "hash" + body, Name: "ci", Display: "op_test_…last", Scopes: []string{"tasks:read"},
 			Entitlement: w.Caller.Entitlement, State: table.KeyActive, CreatedAt: w.Clock.Now()}
@@ -38,6 +39,7 @@ func TestTheOldKeyGoesOnForTheOverlap(t *testing.T) {
 		if got.ID == k.ID || got.Name != "ci" || fmt.Sprint(got.Scopes) != "[tasks:read]" || !strings.HasPrefix(got.Secret, "op_test_") || got.Replaces.ID != k.ID {
 			t.Errorf("%s: %+v", body, got)
 		}
+		secrets = append(secrets, got.Secret, got.Secret[8:], hasher.Hash(got.Secret))
 		old, err := w.KeyByHash(t.Context(), k.Hash)
 		w.Must(err)
 		if !old.ExpiresAt.Equal(w.Clock.Now().Add(lasting)) {
@@ -48,6 +50,7 @@ func TestTheOldKeyGoesOnForTheOverlap(t *testing.T) {
 			t.Errorf("%s: stored %+v, %v", body, made, err)
 		}
 	}
+	w.TrailHides(w.Tenant, secrets...)
 	if trail := w.Audited("key.rotate"); len(trail) != 3 {
 		t.Errorf("the trail: %+v", trail)
 	}

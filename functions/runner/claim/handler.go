@@ -50,7 +50,9 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	}
 	w := r.Worker
 	now := h.clock.Now()
-	run, err := h.store.Claim(ctx, w.Tenant, w.Run, w.Attempt, in.Nonce, now.Add(h.timing.HeartbeatLease), r.By(now, "run.claim", w.Run))
+	by := r.By(now, "run.claim", w.Run)
+	by.Audit.Detail = fmt.Sprintf("attempt %d", w.Attempt)
+	run, err := h.store.Claim(ctx, w.Tenant, w.Run, w.Attempt, in.Nonce, now.Add(h.timing.HeartbeatLease), by)
 	if err != nil {
 		return api.Response{}, api.AttemptRefusal(err)
 	}

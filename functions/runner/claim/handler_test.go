@@ -14,6 +14,7 @@ import (
 	"outpost/infra/local/kms"
 	"outpost/infra/local/sdktest"
 	"outpost/shared/agent"
+	"outpost/shared/api"
 	"outpost/shared/api/apitest"
 	"outpost/shared/audit"
 	"outpost/shared/clock"
@@ -101,6 +102,20 @@ func (w world) claim(r task.Run, nonce string) apitest.Answer {
 	w.T.Helper()
 	return w.AsWorker(token.Claims{Kind: token.Ticket, Tenant: w.Tenant, Run: r.ID, Attempt: r.Attempt.Number},
 		apitest.Request{Body: fmt.Sprintf(`{"protocol":%d,"nonce":%q}`, runner.Version, nonce)})
+}
+
+func TestAClaimIsInTheTrailOnce(t *testing.T) {
+	w := newWorld(t)
+	r := w.launched(task.Spec{Repo: "https://github.com/acme/shop"}, "codex")
+	first := w.claim(r, nonce)
+	w.claim(r, nonce)                           // its answer was lost
+	w.claim(r, strings.Repeat("f", len(nonce))) // another worker
+	trail := w.Audited("run.claim")
+	want := audit.Change{Field: "state", Before: "starting", After: "running"}
+	if len(trail) != 1 || trail[0].Actor != api.Worker || trail[0].Target != r.ID || trail[0].Detail != "attempt 1" || trail[0].Address != "198.51.100.7" ||
+		trail[0].RequestID != first.Header["X-Request-Id"] || len(trail[0].Changes) != 1 || trail[0].Changes[0] != want {
+		t.Errorf("the trail: %+v", trail)
+	}
 }
 
 func TestAClaimHandsOutEverythingOneWorkerNeeds(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"outpost/infra/local/engines"
+	"outpost/shared/audit"
 	"outpost/shared/clock"
 	"outpost/shared/table"
 	"outpost/shared/task"
@@ -40,7 +41,7 @@ func judge(t *testing.T, dir, tenantID string, tasks []string, runsPerTask int) 
 	if err != nil || len(listed) != len(tasks) {
 		t.Errorf("%d tasks are stored, %d were admitted, %v", len(listed), len(tasks), err)
 	}
-	ends := map[string]int{}
+	ends, ways := map[string]int{}, map[string]way{}
 	for part := (table.AuditRange{}); ; {
 		trail, next, err := store.AuditEvents(ctx, tenantID, part, 1000)
 		if err != nil {
@@ -50,6 +51,7 @@ func judge(t *testing.T, dir, tenantID string, tasks []string, runsPerTask int) 
 			if state, ok := strings.CutPrefix(e.Action, "run."); ok && task.State(state).Terminal() {
 				ends[e.Target]++
 			}
+			ways[e.Target] = ways[e.Target].with(e.Changes)
 		}
 		if part.After = next; next == "" {
 			break
@@ -67,6 +69,9 @@ func judge(t *testing.T, dir, tenantID string, tasks []string, runsPerTask int) 
 			if !r.State.Terminal() || ends[r.ID] != 1 {
 				t.Errorf("run %s is %s and ended %d times", r.ID, r.State, ends[r.ID])
 				v.wrong++
+			}
+			if w := ways[r.ID]; !w.leads(task.Queued, r.State) {
+				t.Errorf("the trail does not tell how run %s came to be %s: %v", r.ID, r.State, w)
 			}
 			if r.State == task.Succeeded {
 				v.succeeded++
@@ -110,4 +115,39 @@ func alive(dir string) []string {
 		}
 	}
 	return found
+}
+
+// way is what a trail tells of a run's states: how much more often each was
+// entered than left. Events of one millisecond have no order.
+type way map[string]int
+
+func (w way) with(changes []audit.Change) way {
+	if w == nil {
+		w = way{}
+	}
+	for _, c := range changes {
+		if c.Field == "state" {
+			w[c.Before]--
+			w[c.After]++
+		}
+	}
+	return w
+}
+
+// leads tells whether the changes, in some order, go from one state to another
+// without a gap.
+func (w way) leads(from, to task.State) bool {
+	for state, n := range w {
+		want := 0
+		if state == string(from) {
+			want--
+		}
+		if state == string(to) {
+			want++
+		}
+		if n != want {
+			return false
+		}
+	}
+	return w[string(to)] == 1
 }

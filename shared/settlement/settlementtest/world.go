@@ -6,6 +6,7 @@ package settlementtest
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"outpost/shared/clock"
 	"outpost/shared/fleet"
 	"outpost/shared/id"
+	"outpost/shared/redact"
 	"outpost/shared/table"
 	"outpost/shared/task"
 	"outpost/shared/tenant"
@@ -91,6 +93,23 @@ func (w *World) Audited(action string) (found []audit.Event) {
 		}
 	}
 	return found
+}
+
+// TrailHides fails when a tenant's audit trail holds a secret, whatever its form.
+func (w *World) TrailHides(tenantID string, secrets ...string) {
+	w.T.Helper()
+	trail, err := w.AuditTrail(context.Background(), tenantID, 1000)
+	w.Must(err)
+	text, err := json.Marshal(trail)
+	w.Must(err)
+	for _, s := range secrets {
+		if len(s) < redact.MinLength || len(trail) == 0 {
+			w.T.Fatalf("nothing to look for, or nothing to look at: %d events", len(trail))
+		}
+		if redact.New(redact.Secrets{"it": s}).String(string(text)) != string(text) {
+			w.T.Errorf("the trail holds a secret: %s", text)
+		}
+	}
 }
 
 // Submit admits a task of n runs for the world's tenant.
