@@ -9,10 +9,12 @@ import (
 )
 
 // NoteRefusal writes that a change was refused. What the same actor was refused
-// for the same reason within a minute is one row: its first event, counted. Its
-// key follows from the three, so that one write does it.
+// for the same reason within a minute is one row: its first event, counted, with
+// the minute as its time. Its key follows from the three, so that one write does
+// it.
 func (t *Table) NoteRefusal(ctx context.Context, tenantID, reason string, e audit.Event) error {
-	e.ID = id.Derived(id.Audit, e.At.Truncate(time.Minute), e.Actor+"\x00"+reason)
+	e.At = e.At.Truncate(time.Minute) // as its key: a range of time finds it by what it shows
+	e.ID = id.Derived(id.Audit, e.At, e.Actor+"\x00"+reason)
 	row := newAuditRow(tenantID, e)
 	return t.again(ctx, func() error {
 		return written(t.items.Update("PK", row.PK).Range("SK", row.SK).SetIfNotExists("Event", row.Event).Add("Count", 1).

@@ -123,6 +123,10 @@ func TestAnEventTellsWhoWhenceAndWhatWasBefore(t *testing.T) {
 	if len(refused) != 1 || refused[0].Count != 3 || refused[0].Address != "203.0.113.9" || refused[0].RequestID != "req_1" || refused[0].Actor != w.Caller.KeyID {
 		t.Errorf("refused: %+v", refused)
 	}
+	at := refused[0].At
+	if again := w.all(url.Values{"since": {at.Format(time.RFC3339Nano)}, "until": {at.Add(time.Millisecond).Format(time.RFC3339Nano)}, "action": {"request.refused"}}); len(again) != 1 {
+		t.Errorf("by the time that it shows, %s, %d are found", at, len(again))
+	}
 	started := w.all(url.Values{"action": {"run.start"}})
 	if len(started) != 1 || started[0].Actor != "scheduler" || started[0].Count != 1 ||
 		!slices.Contains(started[0].Changes, audit.Change{Field: "state", Before: "queued", After: "starting"}) {

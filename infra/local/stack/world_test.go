@@ -233,25 +233,12 @@ func scriptedAgent(t testing.TB, script string) string {
 // urls are the download URLs of a list of artifacts.
 func urls(t testing.TB, body []byte) (found []string) {
 	t.Helper()
-	var list struct {
-		Data []struct {
-			URL         string
-			FileURL     string `json:"file_url"`
-			ManifestURL string `json:"manifest_url"`
-		}
-	}
+	var list struct{ Data []struct{ URL string } }
 	if err := json.Unmarshal(body, &list); err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range list.Data {
-		for _, u := range []string{a.URL, a.FileURL, a.ManifestURL} {
-			if u != "" {
-				found = append(found, u)
-			}
-		}
-	}
-	if len(found) == 0 {
-		t.Fatalf("no URL in %s", body)
+		found = append(found, a.URL)
 	}
 	return found
 }
