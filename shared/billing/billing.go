@@ -111,7 +111,7 @@ func Decide(subs []Subscription, prices Prices, now time.Time) (Standing, error)
 		if err != nil {
 			return Standing{}, err
 		}
-		dearer := cost(s.Plan) - cost(best.Plan)
+		dearer := Cost(s.Plan) - Cost(best.Plan)
 		if newer := sub.Created.Compare(decided.Created); decided.ID == "" || dearer > 0 || dearer == 0 && (newer > 0 || newer == 0 && sub.ID > decided.ID) {
 			best, decided = s, sub
 		}
@@ -119,8 +119,9 @@ func Decide(subs []Subscription, prices Prices, now time.Time) (Standing, error)
 	return best, nil
 }
 
-func cost(name string) int {
-	p, _ := plan.Lookup(name) // a name of the table
+// Cost is what a plan costs, in dollars a month; 0 for one that there is not.
+func Cost(name string) int {
+	p, _ := plan.Lookup(name)
 	return p.PriceUSD
 }
 

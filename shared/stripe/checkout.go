@@ -1,0 +1,138 @@
+package stripe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	sdk "github.com/stripe/stripe-go/v76"
+
+	"outpost/shared/billing"
+)
+
+// Checkout is a wish to subscribe.
+type Checkout struct {
+	Tenant, Customer, Price string
+	SuccessURL, CancelURL   string
+}
+
+// rounds is how often a session is tried for: each round that is lost was won by
+// another caller.
+const rounds = 5
+
+// Open returns the URL of a page on which the customer subscribes. It is the
+// customer's only open one; who asks for the same again gets the same. A customer
+// who has a subscription gets ErrSubscribed, and no page stays open.
+func (c *Client) Open(ctx context.Context, w Checkout) (url string, err error) {
+	for range rounds {
+		if url, err = c.round(ctx, w); !errors.Is(err, errAgain) {
+			return url, err
+		}
+	}
+	return "", fmt.Errorf("open Checkout while others do the same: %w", err)
+}
+
+// errAgain means that another caller, or the customer, was faster.
+var errAgain = errors.New("another was faster")
+
+// round looks, and makes a session if nobody was faster. What is open is closed
+// before subscriptions are looked at: from then on no old page can be paid.
+func (c *Client) round(ctx context.Context, w Checkout) (url string, err error) {
+	latest, same, err := c.sessions(ctx, w)
+	if err != nil {
+		return "", err
+	}
+	subs, err := c.Subscriptions(ctx, w.Customer)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range subs {
+		if s.Status.Over() || s.Status == billing.Incomplete {
+			continue
+		}
+		if same != nil {
+			if err := c.expire(ctx, same.ID); err != nil {
+				return "", err
+			}
+		}
+		return "", ErrSubscribed
+	}
+	if same != nil {
+		return same.URL, nil
+	}
+	return c.open(ctx, w, latest)
+}
+
+// sessions expires the customer's open sessions but the one that is wished for,
+// and returns that and the id of the latest of all.
+func (c *Client) sessions(ctx context.Context, w Checkout) (latest string, same *sdk.CheckoutSession, err error) {
+	list := &sdk.CheckoutSessionListParams{Customer: &w.Customer}
+	list.Context = ctx
+	list.Limit = sdk.Int64(100)
+	latest = "none"
+	it := c.api.CheckoutSessions.List(list)
+	for it.Next() {
+		s := it.CheckoutSession()
+		if latest == "none" {
+			latest = s.ID // newest first
+		}
+		if s.Status != sdk.CheckoutSessionStatusOpen {
+			continue
+		}
+		if same == nil && s.Metadata["price"] == w.Price && s.SuccessURL == w.SuccessURL && s.CancelURL == w.CancelURL {
+			same = s
+			continue
+		}
+		if err := c.expire(ctx, s.ID); err != nil {
+			return "", nil, err
+		}
+	}
+	if err := it.Err(); err != nil {
+		return "", nil, fmt.Errorf("list the Checkout sessions: %w", err)
+	}
+	return latest, same, nil
+}
+
+func (c *Client) expire(ctx context.Context, id string) error {
+	p := &sdk.CheckoutSessionExpireParams{}
+	p.Context = ctx
+	_, err := c.api.CheckoutSessions.Expire(id, p)
+	var refused *sdk.Error
+	if errors.As(err, &refused) && refused.HTTPStatusCode == http.StatusBadRequest {
+		return errAgain // it was paid, or expired by another
+	}
+	if err != nil {
+		return fmt.Errorf("expire a Checkout session: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) open(ctx context.Context, w Checkout, latest string) (string, error) {
+	metadata := map[string]string{"tenant": w.Tenant, "price": w.Price}
+	p := &sdk.CheckoutSessionParams{Customer: &w.Customer, Mode: sdk.String(string(sdk.CheckoutSessionModeSubscription)), ClientReferenceID: &w.Tenant,
+		SuccessURL: &w.SuccessURL, CancelURL: &w.CancelURL, Metadata: metadata, SubscriptionData: &sdk.CheckoutSessionSubscriptionDataParams{Metadata: map[string]string{"tenant": w.Tenant}},
+		LineItems: []*sdk.CheckoutSessionLineItemParams{{Price: &w.Price, Quantity: sdk.Int64(1)}}}
+	p.Context = ctx
+	p.SetIdempotencyKey("checkout-" + w.Customer + "-" + latest)
+	s, err := c.api.CheckoutSessions.New(p)
+	var e *sdk.Error
+	switch {
+	case errors.As(err, &e) && (e.Type == sdk.ErrorTypeIdempotency || e.HTTPStatusCode == http.StatusConflict):
+		return "", errAgain // another made the next session, for something else
+	case err != nil:
+		return "", fmt.Errorf("open a Checkout session: %w", err)
+	}
+	return s.URL, nil
+}
+
+// Portal returns the URL of the customer's billing portal.
+func (c *Client) Portal(ctx context.Context, customer, returnURL string) (string, error) {
+	p := &sdk.BillingPortalSessionParams{Customer: &customer, ReturnURL: &returnURL}
+	p.Context = ctx
+	s, err := c.api.BillingPortalSessions.New(p)
+	if err != nil {
+		return "", fmt.Errorf("open the billing portal: %w", err)
+	}
+	return s.URL, nil
+}

@@ -1,0 +1,157 @@
+// Package stripe is how Outpost speaks to Stripe: the few calls that billing
+// needs, by stripe-go, each safe to make twice.
+//
+// Two things keep a tenant at one customer and one subscription, whatever is
+// clicked twice or answered never. A customer is made under an Idempotency-Key
+// that follows from the tenant. A Checkout session is made under one that follows
+// from the customer's latest session, after every open one was expired: of two
+// callers who saw the same latest session, Stripe lets one make the next.
+package stripe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	sdk "github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/client"
+
+	"outpost/shared/billing"
+	"outpost/shared/platform"
+)
+
+// timeout bounds one call, its tries included in none: a function has 29 s.
+const timeout = 8 * time.Second
+
+// Client makes the calls. It is safe for concurrent use.
+type Client struct {
+	api  *client.API
+	live bool
+}
+
+// Options say which Stripe.
+type Options struct {
+	Keys platform.Stripe
+	Base string // URL of the API; Stripe's own when empty
+	// Live allows a key that moves real money, and requires one.
+	Live bool
+	// Retries is how often a call is made again that Stripe has not answered, or
+	// has answered with 409, 429 or a 5xx; each with the same Idempotency-Key.
+	Retries int64
+}
+
+// New returns a client. A key that does not fit the environment is an error, as
+// are malformed secrets.
+func New(o Options) (*Client, error) {
+	if err := o.Keys.Check(); err != nil {
+		return nil, err
+	}
+	if o.Keys.Live() != o.Live {
+		return nil, fmt.Errorf("the key of Stripe is live: %t, and this environment: %t", o.Keys.Live(), o.Live)
+	}
+	config := &sdk.BackendConfig{MaxNetworkRetries: &o.Retries, LeveledLogger: &sdk.LeveledLogger{Level: sdk.LevelNull}, HTTPClient: &http.Client{Timeout: timeout}, EnableTelemetry: sdk.Bool(false)}
+	if o.Base != "" {
+		config.URL = &o.Base
+	}
+	backend := sdk.GetBackendWithConfig(sdk.APIBackend, config)
+	return &Client{api: client.New(o.Keys.Key, &sdk.Backends{API: backend, Connect: backend, Uploads: backend}), live: o.Live}, nil
+}
+
+// ErrSubscribed means that the customer has a subscription that goes on: it is
+// changed, not made again.
+var ErrSubscribed = errors.New("the customer has a subscription already")
+
+// Customer makes the customer of a tenant, once however often it is called within
+// a day; the caller keeps its id. A name or an address that has changed since the
+// first call is not an error.
+func (c *Client) Customer(ctx context.Context, tenant, name, email string) (id string, err error) {
+	p := &sdk.CustomerParams{Metadata: map[string]string{"tenant": tenant}}
+	p.Context = ctx
+	p.SetIdempotencyKey("customer-" + tenant)
+	made, err := c.api.Customers.New(p)
+	if err != nil {
+		return "", fmt.Errorf("make the customer: %w", err)
+	}
+	named := &sdk.CustomerParams{Name: &name, Email: &email}
+	named.Context = ctx
+	if _, err := c.api.Customers.Update(made.ID, named); err != nil {
+		return "", fmt.Errorf("name the customer: %w", err)
+	}
+	return made.ID, nil
+}
+
+// Subscriptions returns what billing must know of all of a customer's
+// subscriptions. A customer who was deleted has only ended ones.
+func (c *Client) Subscriptions(ctx context.Context, customer string) ([]billing.Subscription, error) {
+	p := &sdk.SubscriptionListParams{Customer: &customer, Status: sdk.String("all")}
+	p.Context = ctx
+	p.Limit = sdk.Int64(100)
+	var out []billing.Subscription
+	it := c.api.Subscriptions.List(p)
+	for it.Next() {
+		sub, err := c.subscription(ctx, it.Subscription())
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, sub)
+	}
+	if err := it.Err(); err != nil {
+		return nil, fmt.Errorf("list the subscriptions: %w", err)
+	}
+	return out, nil
+}
+
+// subscription reads one of Stripe's. What has no item or no period was decoded
+// from another version of the API, and is an error.
+func (c *Client) subscription(ctx context.Context, s *sdk.Subscription) (billing.Subscription, error) {
+	if s.Items == nil || len(s.Items.Data) == 0 || s.Items.Data[0].Price == nil || s.CurrentPeriodEnd == 0 || s.Livemode != c.live {
+		return billing.Subscription{}, fmt.Errorf("the subscription %s is not as API version %s has it", s.ID, sdk.APIVersion)
+	}
+	out := billing.Subscription{ID: s.ID, Status: billing.Status(s.Status), Price: s.Items.Data[0].Price.ID, Created: at(s.Created), PeriodEnd: at(s.CurrentPeriodEnd), CancelAt: at(s.CancelAt)}
+	if out.Status != billing.PastDue {
+		return out, nil
+	}
+	// The oldest invoice that is still open began the grace; the subscription
+	// itself does not say when.
+	out.UnpaidSince = at(s.CurrentPeriodStart)
+	p := &sdk.InvoiceListParams{Subscription: &s.ID, Status: sdk.String("open")}
+	p.Context = ctx
+	p.Limit = sdk.Int64(100)
+	it := c.api.Invoices.List(p)
+	for it.Next() {
+		if t := it.Invoice().StatusTransitions; t != nil && t.FinalizedAt != 0 {
+			out.UnpaidSince = at(t.FinalizedAt) // newest first: the last is the oldest
+		}
+	}
+	if err := it.Err(); err != nil {
+		return out, fmt.Errorf("list the open invoices: %w", err)
+	}
+	return out, nil
+}
+
+func at(unix int64) time.Time {
+	if unix == 0 {
+		return time.Time{}
+	}
+	return time.Unix(unix, 0).UTC()
+}
+
+// Check makes sure that Stripe sells every price of the table, each month by
+// month and at the plan's cost.
+func (c *Client) Check(ctx context.Context, prices billing.Prices) error {
+	for id, name := range prices {
+		p := &sdk.PriceParams{}
+		p.Context = ctx
+		price, err := c.api.Prices.Get(id, p)
+		if err != nil {
+			return fmt.Errorf("the price %s of the plan %s: %w", id, name, err)
+		}
+		monthly := price.Recurring != nil && price.Recurring.Interval == sdk.PriceRecurringIntervalMonth && price.Recurring.IntervalCount == 1
+		if want := int64(billing.Cost(name)) * 100; !price.Active || !monthly || price.UnitAmount != want || price.Currency != sdk.CurrencyUSD || price.Livemode != c.live {
+			return fmt.Errorf("the price %s of the plan %s is not active, or not %d cents a month", id, name, want)
+		}
+	}
+	return nil
+}

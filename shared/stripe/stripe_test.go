@@ -1,0 +1,248 @@
+package stripe_test
+
+import (
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	sdk "github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/client"
+	"github.com/stripe/stripe-mock/embedded"
+	mock "github.com/stripe/stripe-mock/server"
+
+	"outpost/infra/local/guarantee"
+	standin "outpost/infra/local/stripe"
+	"outpost/shared/billing"
+	"outpost/shared/clock"
+	"outpost/shared/platform"
+	"outpost/shared/stripe"
+)
+
+var (
+	keys  = platform.Stripe{Key: "sk_" + "test_x", WebhookSecret: "whsec_" + "x"}
+	start = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+)
+
+// shop is a stand-in that sells the paid plans, and the client under test.
+type shop struct {
+	*standin.Server
+	*stripe.Client
+	prices billing.Prices
+	url    string
+	sdk    *client.API
+}
+
+func open(t *testing.T, seed uint64) *shop {
+	t.Helper()
+	s := &shop{prices: billing.Prices{}}
+	var err error
+	if s.Server, err = standin.New(standin.Options{Clock: clock.NewManual(start), Seed: seed}); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(s.Server)
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	if s.Client, err = stripe.New(stripe.Options{Keys: keys, Base: s.url}); err != nil {
+		t.Fatal(err)
+	}
+	backend := sdk.GetBackendWithConfig(sdk.APIBackend, &sdk.BackendConfig{URL: &s.url, MaxNetworkRetries: sdk.Int64(0), LeveledLogger: &sdk.LeveledLogger{Level: sdk.LevelNull}})
+	s.sdk = client.New(keys.Key, &sdk.Backends{API: backend, Connect: backend, Uploads: backend})
+	product, err := s.sdk.Products.New(&sdk.ProductParams{Name: sdk.String("Outpost")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"pro", "enterprise"} {
+		p, err := s.sdk.Prices.New(&sdk.PriceParams{Product: &product.ID, Currency: sdk.String("usd"), UnitAmount: sdk.Int64(int64(billing.Cost(name)) * 100),
+			Recurring: &sdk.PriceRecurringParams{Interval: sdk.String("month")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.prices[p.ID] = name
+	}
+	return s
+}
+
+// wish is a tenant's wish for a plan.
+func (s *shop) wish(tenant, customer, plan string) stripe.Checkout {
+	price, _ := s.prices.Of(plan)
+	return stripe.Checkout{Tenant: tenant, Customer: customer, Price: price, SuccessURL: "http://127.0.0.1/ok?s={CHECKOUT_SESSION_ID}", CancelURL: "http://127.0.0.1/"}
+}
+
+// living counts subscriptions that go on.
+func (s *shop) living(customer string) (n int) {
+	for _, sub := range s.Server.Subscriptions(customer) {
+		if !billing.Status(sub.Status).Over() {
+			n++
+		}
+	}
+	return n
+}
+
+func TestGuaranteeTwoTabsADoubleClickAndLostAnswersMakeOneSubscription(t *testing.T) {
+	g := guarantee.For(t, "billing-4", "Two tabs with different plans, each clicked twice at once, pages paid while others are opened, answers of Stripe lost: one customer, one subscription")
+	seeds := g.Pick(300, 15)
+	var mu sync.Mutex
+	var lost, pages, refused int
+	for seed := range seeds {
+		s := open(t, uint64(seed))
+		chance := rand.New(rand.NewPCG(uint64(seed), 4))
+		for range 12 {
+			s.Fail(standin.Fault{Path: []string{"/v1/customers", "/v1/checkout", "/v1/subscriptions"}[chance.IntN(3)], Times: 1, LoseAnswer: true})
+		}
+		var people sync.WaitGroup
+		for _, plan := range []string{"pro", "pro", "enterprise", "enterprise"} {
+			people.Go(func() {
+				for range 100 { // a person clicks again until there is a page, or a subscription
+					customer, err := s.Customer(t.Context(), "ten_1", "A", "a@example.com")
+					var page string
+					if err == nil {
+						page, err = s.Open(t.Context(), s.wish("ten_1", customer, plan))
+					}
+					if errors.Is(err, stripe.ErrSubscribed) {
+						return
+					}
+					if err == nil {
+						_, err = s.Checkout(path.Base(page), standin.GoodCard)
+						mu.Lock()
+						pages++
+						if err != nil {
+							refused++
+						}
+						mu.Unlock()
+						if err == nil {
+							return
+						}
+						continue
+					}
+					mu.Lock()
+					lost++
+					mu.Unlock()
+				}
+				t.Errorf("seed %d: after 100 clicks there is neither a page nor a subscription", seed)
+			})
+		}
+		people.Wait()
+		if n := len(s.Customers()); n != 1 {
+			t.Fatalf("seed %d: %d customers", seed, n)
+		}
+		customer := s.Customers()[0]
+		if n := s.living(customer.ID); n != 1 || customer.Metadata["tenant"] != "ten_1" {
+			t.Fatalf("seed %d: %d subscriptions of %+v", seed, n, customer)
+		}
+	}
+	g.Figure("seeds", seeds)
+	g.Figure("clicks that failed on a lost answer or another caller", lost)
+	g.Figure("pages paid or found closed", pages)
+	g.Figure("of them closed", refused)
+}
+
+func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
+	g := guarantee.For(t, "billing-5", "Every call of the adapter passes against stripe-mock v0.185.0")
+	old := os.Stdout
+	os.Stdout, _ = os.OpenFile(os.DevNull, os.O_WRONLY, 0) // stripe-mock prints each request
+	defer func() { os.Stdout = old }()
+	fixtures, err := mock.LoadFixtures(embedded.OpenAPIFixtures, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	description, err := mock.LoadSpec(embedded.OpenAPISpec, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stub, err := mock.NewStubServer(fixtures, description, false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := map[string]bool{}
+	status := "" // of the mock's one subscription; no subscription at all when empty
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		stub.HandleRequest(answer, r)
+		calls[r.Method+" "+ids.ReplaceAllString(r.URL.Path, "/{id}")] = true
+		if answer.Code != 200 {
+			t.Errorf("%s %s: %d %s", r.Method, r.URL.Path, answer.Code, answer.Body)
+		}
+		body := answer.Body.String()
+		if r.URL.Path == "/v1/subscriptions" {
+			body = active.ReplaceAllString(body, `"status":"`+status+`"`)
+			if status == "" {
+				body = `{"object": "list", "data": [], "has_more": false, "url": "/v1/subscriptions"}`
+			}
+		}
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write([]byte(body))
+	}))
+	defer server.Close()
+	c, err := stripe.New(stripe.Options{Keys: keys, Base: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Customer(t.Context(), "ten_1", "A", "a@example.com"); err != nil {
+		t.Error(err)
+	}
+	wish := stripe.Checkout{Tenant: "ten_1", Customer: "cus_1", Price: "price_1", SuccessURL: "https://x.example", CancelURL: "https://x.example"}
+	if _, err := c.Open(t.Context(), wish); err != nil {
+		t.Error(err)
+	}
+	status = "past_due"
+	if subs, err := c.Subscriptions(t.Context(), "cus_1"); err != nil || len(subs) != 1 || subs[0].Status != billing.PastDue {
+		t.Errorf("%+v, %v", subs, err)
+	}
+	if _, err := c.Portal(t.Context(), "cus_1", "https://x.example"); err != nil {
+		t.Error(err)
+	}
+	_ = c.Check(t.Context(), billing.Prices{"price_1": "pro"}) // the mock's price costs something else
+	want := []string{"GET /v1/checkout/sessions", "GET /v1/invoices", "GET /v1/prices/{id}", "GET /v1/subscriptions", "POST /v1/billing_portal/sessions",
+		"POST /v1/checkout/sessions", "POST /v1/checkout/sessions/{id}/expire", "POST /v1/customers", "POST /v1/customers/{id}"}
+	if got := slices.Sorted(maps.Keys(calls)); !slices.Equal(got, want) {
+		t.Errorf("called %v, want %v", got, want)
+	}
+	g.Figure("operations", len(calls))
+}
+
+var (
+	ids    = regexp.MustCompile(`/(cus|cs|price)_[0-9A-Za-z_]+`) // in paths
+	active = regexp.MustCompile(`"status":\s*"active"`)
+)
+
+func TestGuaranteeNoClientWithoutTheRightKeys(t *testing.T) {
+	g := guarantee.For(t, "billing-7", "No client is made without a whsec_ secret, with a live key in a test environment or the other way round; a price that Stripe does not sell as the plan says is an error")
+	live := platform.Stripe{Key: "sk_" + "live_x", WebhookSecret: keys.WebhookSecret}
+	wrong := []stripe.Options{{}, {Keys: platform.Stripe{Key: keys.Key}}, {Keys: platform.Stripe{Key: keys.Key, WebhookSecret: "whsec_"}}, {Keys: live}, {Keys: keys, Live: true},
+		{Keys: platform.Stripe{Key: "pk_" + "test_x", WebhookSecret: keys.WebhookSecret}}}
+	for _, o := range wrong {
+		if c, err := stripe.New(o); err == nil || c != nil || strings.Contains(err.Error(), "_x") {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	if _, err := stripe.New(stripe.Options{Keys: live, Live: true}); err != nil {
+		t.Error(err)
+	}
+	s := open(t, 1)
+	if err := s.Check(t.Context(), s.prices); err != nil {
+		t.Error(err)
+	}
+	pro, _ := s.prices.Of("pro")
+	for why, prices := range map[string]billing.Prices{"a price that Stripe does not know": {"price_none": "pro"}, "another plan's price": {pro: "enterprise"}} {
+		if err := s.Check(t.Context(), prices); err == nil {
+			t.Errorf("%s is accepted", why)
+		}
+	}
+	if _, err := s.sdk.Prices.Update(pro, &sdk.PriceParams{Active: sdk.Bool(false)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(t.Context(), s.prices); err == nil {
+		t.Error("a price that is not sold any more is accepted")
+	}
+	g.Figure("wrong settings", len(wrong)+3)
+}
