@@ -28,6 +28,7 @@ type world struct {
 	store *table.Table
 	clock *clock.Manual
 	reads *enginetest.Counter
+	name  string // of the table
 }
 
 func newWorld(t *testing.T) world {
@@ -38,7 +39,7 @@ func newWorld(t *testing.T) world {
 		t.Fatal(err)
 	}
 	h := handler{store: table.New(enginetest.Client(t, reads), name, c), hasher: hasher, clock: c}
-	return world{t, h, table.New(enginetest.Client(t, nil), name, c), c, reads}
+	return world{t, h, table.New(enginetest.Client(t, nil), name, c), c, reads, name}
 }
 
 // key stores a fresh key and returns it.

@@ -25,37 +25,47 @@ type neighbour struct {
 	names  []string          // names of secrets that it has set
 }
 
+// newTenant makes a tenant on the plan pro.
+func newTenant(w *world, operator *world, name string) neighbour {
+	w.t.Helper()
+	made := created(operator.must(201, "POST", "/v1/tenants", map[string]any{"name": "The team of " + name, "email": name + "@example.com", "plan": "pro",
+		"limits": map[string]any{"requests_per_minute": 1_000_000}}))
+	return neighbour{world: &world{t: w.t, url: w.url, key: made.APIKey, Stack: w.Stack}, tenant: made.ID}
+}
+
+// made is what the making of a tenant or a key answers.
+type made struct {
+	ID     string
+	APIKey string `json:"api_key"` // of a tenant
+	Secret string // of a key
+}
+
+func created(a answer) (m made) {
+	if err := json.Unmarshal(a.body, &m); err != nil {
+		panic(err) // the contract has been held against it
+	}
+	return m
+}
+
 // moveIn makes a tenant with one of everything: whatever kind of thing the
 // contract grows by needs its line here.
 func moveIn(w *world, operator *world, name string, secrets ...string) neighbour {
 	w.t.Helper()
-	read := func(a answer) (v struct{ ID, APIKey string }) {
-		w.t.Helper()
-		var out struct {
-			ID     string `json:"id"`
-			APIKey string `json:"api_key"`
-		}
-		if err := json.Unmarshal(a.body, &out); err != nil {
-			w.t.Fatal(err)
-		}
-		return struct{ ID, APIKey string }{out.ID, out.APIKey}
-	}
-	made := read(operator.must(201, "POST", "/v1/tenants", map[string]any{"name": "The team of " + name, "email": name + "@example.com", "plan": "pro",
-		"limits": map[string]any{"requests_per_minute": 1_000_000}}))
-	n := neighbour{world: &world{t: w.t, url: w.url, key: made.APIKey, Stack: w.Stack}, tenant: made.ID, names: secrets}
+	n := newTenant(w, operator, name)
+	n.names = secrets
 	for _, s := range secrets {
 		n.must(204, "PUT", "/v1/secrets/"+s, map[string]any{"value": "a-key-of-" + name})
 	}
-	key := read(n.must(201, "POST", "/v1/keys", map[string]any{"name": "The key of " + name, "scopes": []string{"tasks:read"}}))
+	key := created(n.must(201, "POST", "/v1/keys", map[string]any{"name": "The key of " + name, "scopes": []string{"tasks:read"}}))
 	var task taskView
 	for range 2 { // so that a page of one has a cursor
 		task = n.submit(map[string]any{"repo": repository(w.t, map[string]string{"a.txt": "of " + name + "\n"}), "prompt": "Work for " + name + ".",
 			"agents": []string{"codex"}, "verify": "grep -q changed a.txt", "tags": []string{"tag-of-" + name}})
 		task = n.completed(task.ID)
 	}
-	n.things = map[string]string{"ten": made.ID, "key": key.ID, "tsk": task.ID, "run": task.Runs[0].ID}
+	n.things = map[string]string{"ten": n.tenant, "key": key.ID, "tsk": task.ID, "run": task.Runs[0].ID}
 	for parked := false; !parked; { // the scheduler has the last word about a tenant that waits for nothing
-		parked = !strings.Contains(rows(w.t, w, made.ID)["T#"+made.ID+" LOAD"], "GSI2PK")
+		parked = !strings.Contains(rows(w.t, w, n.tenant)["T#"+n.tenant+" LOAD"], "GSI2PK")
 	}
 	return n
 }
@@ -68,11 +78,7 @@ func (n neighbour) except(scope string) (key string, scopes []string) {
 			scopes = append(scopes, s)
 		}
 	}
-	var made struct{ Secret string }
-	if err := json.Unmarshal(n.must(201, "POST", "/v1/keys", map[string]any{"name": "except " + scope, "scopes": scopes}).body, &made); err != nil {
-		n.t.Fatal(err)
-	}
-	return made.Secret, scopes
+	return created(n.must(201, "POST", "/v1/keys", map[string]any{"name": "except " + scope, "scopes": scopes})).Secret, scopes
 }
 
 // nobodys is an id of the same form that nobody has.
