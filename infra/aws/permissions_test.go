@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"outpost/shared/artifact"
 	"outpost/shared/topology"
 )
 
@@ -40,8 +41,10 @@ func (c cloud) kind(e Environment, text string) topology.Resource {
 		return topology.Table
 	case r.Type == "AWS::DynamoDB::Table" && strings.HasPrefix(rest, "/index/") && !strings.Contains(rest, "*"):
 		return topology.TableIndex(strings.TrimPrefix(rest, "/index/"))
-	case r.Type == "AWS::S3::Bucket" && rest == "/*":
+	case r.Type == "AWS::S3::Bucket" && slices.ContainsFunc(artifact.Kinds, func(k artifact.Kind) bool { return rest == "/"+k.Prefix+"/*" }):
 		return topology.Bucket
+	case r.Type == "AWS::S3::Bucket" && rest == "/audit/*":
+		return topology.AuditObjects
 	case r.Type == "AWS::KMS::Key" && rest == "":
 		return topology.Key
 	case r.Type == "AWS::SecretsManager::Secret" && rest == "":

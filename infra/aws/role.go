@@ -12,6 +12,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"outpost/shared/agent"
+	"outpost/shared/artifact"
 	"outpost/shared/topology"
 )
 
@@ -74,7 +75,13 @@ func (d *deployment) arns(scope constructs.Construct, r topology.Resource) []str
 	case topology.Table:
 		return []string{*d.data.table.TableArn()}
 	case topology.Bucket:
-		return []string{*d.data.bucket.BucketArn() + "/*"}
+		var arns []string
+		for _, k := range artifact.Kinds {
+			arns = append(arns, *d.data.bucket.BucketArn()+"/"+k.Prefix+"/*")
+		}
+		return arns
+	case topology.AuditObjects:
+		return []string{*d.data.bucket.BucketArn() + "/" + artifact.AuditPrefix + "/*"}
 	case topology.Key:
 		return []string{*d.data.key.KeyArn()}
 	case topology.PlatformSecret:

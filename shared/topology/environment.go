@@ -69,7 +69,7 @@ func (u Use) Env() []string {
 	switch u.Resource {
 	case Table:
 		return []string{EnvTable}
-	case Bucket:
+	case Bucket, AuditObjects:
 		return []string{EnvBucket}
 	case Key:
 		return []string{EnvKey}

@@ -69,7 +69,7 @@ var Functions = []Function{
 	api("update-tenant", "Changes a tenant's plan, limits or state.", use(Table, Get, Query, Put, Update), use(Queue(Wakeups), Send)),
 	api("close-tenant", "Closes a tenant for ever.", use(Table, Get, Query, Put, Update)),
 
-	api("list-audit-exports", "Lists a tenant's exported audit trail.", use(Table, Get, Query), use(Bucket, Read), use(PlatformSecret, Read)),
+	api("list-audit-exports", "Lists a tenant's exported audit trail.", use(Table, Get, Query), use(AuditObjects, Read), use(PlatformSecret, Read)),
 
 	function("operator", 5*time.Second, "Knows the operator by its key.", use(PlatformSecret, Read)),
 	function("authorizer", 5*time.Second, "Turns an API key into the caller's context.", use(Table, Get, Update), use(PlatformSecret, Read)),
@@ -96,7 +96,7 @@ var Functions = []Function{
 		use(Table, Get, Put, Update), use(TableIndex("GSI2"), Query), use(Queue(Wakeups), Send), use(Workflow, Start, Describe, Answer), use(Cluster, Stop)).
 		with(timing...).with(metrics),
 	function("audit/export", 5*time.Minute, "Exports each tenant's audit trail, a day at a time.",
-		use(Table, Get, Query, Put, Update), use(TableIndex("GSI1"), Query), use(Bucket, Read, Write)),
+		use(Table, Get, Query, Put, Update), use(TableIndex("GSI1"), Query), use(AuditObjects, Read, Write)),
 }
 
 // Routes lists every HTTP route.

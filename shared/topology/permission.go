@@ -58,9 +58,9 @@ func permission(r Resource, a Access) Permission {
 		return Permission{"dynamodb:Query", r}
 	case isQueue(r) && a == Send:
 		return Permission{"sqs:SendMessage", r}
-	case r == Bucket && a == Read:
+	case (r == Bucket || r == AuditObjects) && a == Read:
 		return Permission{"s3:GetObject", r}
-	case r == Bucket && a == Write:
+	case (r == Bucket || r == AuditObjects) && a == Write:
 		return Permission{"s3:PutObject", r}
 	case r == Key && a == Decrypt:
 		return Permission{"kms:Decrypt", r}

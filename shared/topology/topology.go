@@ -31,7 +31,8 @@ type Resource string
 // TableIndex(name).
 const (
 	Table          Resource = "table"
-	Bucket         Resource = "bucket"
+	Bucket         Resource = "bucket"          // the artifacts of runs in it
+	AuditObjects   Resource = "bucket/audit"    // the exported audit trail in it, which nobody else touches
 	Key            Resource = "key"             // the KMS key of tenants' secrets
 	PlatformSecret Resource = "platform-secret" // pepper and, later, Stripe's keys: one JSON secret
 	Workflow       Resource = "workflow"        // the state machine of a run

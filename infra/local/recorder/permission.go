@@ -12,7 +12,7 @@ import (
 
 // permissions are what a request needs on AWS, in the topology's words. There
 // is one table, one bucket, one key and so on here, so the kind of a resource
-// says which it is.
+// says which it is; of the bucket, the beginning of the object's key.
 func permissions(c Call, req *http.Request, body []byte) []topology.Permission {
 	one := func(action string, r topology.Resource) []topology.Permission {
 		return []topology.Permission{{Action: c.Service + ":" + action, Resource: r}}
@@ -28,6 +28,9 @@ func permissions(c Call, req *http.Request, body []byte) []topology.Permission {
 	case "sqs":
 		return one(c.Action, topology.Queue(strings.TrimSuffix(path.Base(in.QueueUrl), ".fifo")))
 	case "s3":
+		if _, key, _ := strings.Cut(strings.TrimPrefix(req.URL.Path, "/"), "/"); strings.HasPrefix(key, "audit/") {
+			return one(objectAction(req.Method), topology.AuditObjects)
+		}
 		return one(objectAction(req.Method), topology.Bucket)
 	case "kms":
 		return one(c.Action, topology.Key)
