@@ -55,8 +55,7 @@ func open(t *testing.T, seed uint64) *shop {
 	if s.Client, err = stripe.New(stripe.Options{Keys: keys, Base: s.url}); err != nil {
 		t.Fatal(err)
 	}
-	backend := sdk.GetBackendWithConfig(sdk.APIBackend, &sdk.BackendConfig{URL: &s.url, MaxNetworkRetries: sdk.Int64(0), LeveledLogger: &sdk.LeveledLogger{Level: sdk.LevelNull}})
-	s.sdk = client.New(keys.Key, &sdk.Backends{API: backend, Connect: backend, Uploads: backend})
+	s.reach()
 	product, err := s.sdk.Products.New(&sdk.ProductParams{Name: sdk.String("Outpost")})
 	if err != nil {
 		t.Fatal(err)
@@ -70,6 +69,12 @@ func open(t *testing.T, seed uint64) *shop {
 		s.prices[p.ID] = name
 	}
 	return s
+}
+
+// reach makes the SDK that arranges what a test needs.
+func (s *shop) reach() {
+	backend := sdk.GetBackendWithConfig(sdk.APIBackend, &sdk.BackendConfig{URL: &s.url, MaxNetworkRetries: sdk.Int64(0), LeveledLogger: &sdk.LeveledLogger{Level: sdk.LevelNull}})
+	s.sdk = client.New(keys.Key, &sdk.Backends{API: backend, Connect: backend, Uploads: backend})
 }
 
 // wish is a tenant's wish for a plan.
@@ -179,6 +184,9 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 				body = `{"object": "list", "data": [], "has_more": false, "url": "/v1/subscriptions"}`
 			}
 		}
+		if r.URL.Path == "/v1/products/outpost_pro" { // one product is not there yet
+			answer.Code, body = 404, `{"error": {"type": "invalid_request_error", "code": "resource_missing"}}`
+		}
 		w.WriteHeader(answer.Code)
 		_, _ = w.Write([]byte(body))
 	}))
@@ -202,8 +210,13 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 		t.Error(err)
 	}
 	_ = c.Check(t.Context(), billing.Prices{"price_1": "pro"}) // the mock's price costs something else
-	want := []string{"GET /v1/checkout/sessions", "GET /v1/invoices", "GET /v1/prices/{id}", "GET /v1/subscriptions", "POST /v1/billing_portal/sessions",
-		"POST /v1/checkout/sessions", "POST /v1/checkout/sessions/{id}/expire", "POST /v1/customers", "POST /v1/customers/{id}"}
+	if _, err := c.Setup(t.Context(), "https://x.example/hook", "https://x.example"); err != nil {
+		t.Error(err)
+	}
+	want := []string{"GET /v1/billing_portal/configurations", "GET /v1/checkout/sessions", "GET /v1/invoices", "GET /v1/prices", "GET /v1/prices/{id}", "GET /v1/products/{id}",
+		"GET /v1/subscriptions", "GET /v1/webhook_endpoints", "POST /v1/billing_portal/configurations", "POST /v1/billing_portal/sessions",
+		"POST /v1/checkout/sessions", "POST /v1/checkout/sessions/{id}/expire", "POST /v1/customers", "POST /v1/customers/{id}",
+		"POST /v1/prices", "POST /v1/prices/{id}", "POST /v1/products", "POST /v1/webhook_endpoints"}
 	if got := slices.Sorted(maps.Keys(calls)); !slices.Equal(got, want) {
 		t.Errorf("called %v, want %v", got, want)
 	}
@@ -211,7 +224,7 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 }
 
 var (
-	ids    = regexp.MustCompile(`/(cus|cs|price)_[0-9A-Za-z_]+`) // in paths
+	ids    = regexp.MustCompile(`/(cus|cs|price|outpost)_[0-9A-Za-z_]+`) // in paths
 	active = regexp.MustCompile(`"status":\s*"active"`)
 )
 
