@@ -97,6 +97,31 @@ type Standing struct {
 	Sentence     string    // why, and until when
 }
 
+// Account is what Stripe has of a customer at one moment.
+type Account struct {
+	Deleted       bool
+	Subscriptions []Subscription // those that ended too
+}
+
+// Stand returns the standing that an account gives at a time, as Decide does; a
+// customer who was deleted pays for nothing.
+func (a Account) Stand(prices Prices, now time.Time) (Standing, error) {
+	if a.Deleted {
+		return Standing{Plan: free, Sentence: "The customer was deleted at Stripe: the free plan until a new Checkout."}, nil
+	}
+	return Decide(a.Subscriptions, prices, now)
+}
+
+// Living are the subscriptions that have not ended.
+func (a Account) Living() (living []Subscription) {
+	for _, s := range a.Subscriptions {
+		if !s.Status.Over() {
+			living = append(living, s)
+		}
+	}
+	return living
+}
+
 // free is the plan of those who do not pay.
 const free = "free"
 

@@ -30,7 +30,7 @@ func (s *shop) standing(t *testing.T, customer string) billing.Standing {
 // subscribe makes a customer who has paid for a plan.
 func (s *shop) subscribe(t *testing.T, plan string) (customer string) {
 	t.Helper()
-	customer, err := s.Customer(t.Context(), "ten_1", "A", "a@example.com")
+	customer, err := s.Customer(t.Context(), "ten_1", 0, "A", "a@example.com")
 	if err != nil {
 		t.Fatal(err)
 	}

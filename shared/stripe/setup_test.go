@@ -52,7 +52,7 @@ func TestSettingUpTwiceMakesEachThingOnce(t *testing.T) {
 	if n := len(s.Endpoints()); n != 1 || len(s.Events()) > made+1 { // the portal's date of change
 		t.Errorf("%d endpoints, %d events after %d", n, len(s.Events()), made)
 	}
-	if customer, err := s.Customer(t.Context(), "ten_1", "A", "a@example.com"); err != nil {
+	if customer, err := s.Customer(t.Context(), "ten_1", 0, "A", "a@example.com"); err != nil {
 		t.Error(err)
 	} else if page, err := s.Portal(t.Context(), customer, back); err != nil || !strings.HasPrefix(page, s.url) {
 		t.Errorf("%s, %v", page, err)

@@ -64,12 +64,13 @@ func New(o Options) (*Client, error) {
 var ErrSubscribed = errors.New("the customer has a subscription already")
 
 // Customer makes the customer of a tenant, once however often it is called within
-// a day; the caller keeps its id. A name or an address that has changed since the
-// first call is not an error.
-func (c *Client) Customer(ctx context.Context, tenant, name, email string) (id string, err error) {
+// a day; the caller keeps its id. deleted is how many of the tenant's customers
+// were deleted, so that the next one is another. A name or an address that has
+// changed since the first call is not an error.
+func (c *Client) Customer(ctx context.Context, tenant string, deleted int, name, email string) (id string, err error) {
 	p := &sdk.CustomerParams{Metadata: map[string]string{"tenant": tenant}}
 	p.Context = ctx
-	p.SetIdempotencyKey("customer-" + tenant)
+	p.SetIdempotencyKey(fmt.Sprintf("customer-%s-%d", tenant, deleted))
 	made, err := c.api.Customers.New(p)
 	if err != nil {
 		return "", fmt.Errorf("make the customer: %w", err)
@@ -80,6 +81,41 @@ func (c *Client) Customer(ctx context.Context, tenant, name, email string) (id s
 		return "", fmt.Errorf("name the customer: %w", err)
 	}
 	return made.ID, nil
+}
+
+// Account returns what Stripe has of a customer now. A customer that Stripe does
+// not know, as after its test data were deleted, counts as deleted.
+func (c *Client) Account(ctx context.Context, customer string) (billing.Account, error) {
+	p := &sdk.CustomerParams{}
+	p.Context = ctx
+	got, err := c.api.Customers.Get(customer, p)
+	var missing *sdk.Error
+	if errors.As(err, &missing) && missing.Code == sdk.ErrorCodeResourceMissing {
+		return billing.Account{Deleted: true}, nil
+	}
+	if err != nil {
+		return billing.Account{}, fmt.Errorf("read the customer: %w", err)
+	}
+	if got.Deleted {
+		return billing.Account{Deleted: true}, nil
+	}
+	subs, err := c.Subscriptions(ctx, customer)
+	return billing.Account{Subscriptions: subs}, err
+}
+
+// Cancel ends a subscription at once. One that has ended already is no error.
+func (c *Client) Cancel(ctx context.Context, subscription string) error {
+	p := &sdk.SubscriptionCancelParams{}
+	p.Context = ctx
+	_, err := c.api.Subscriptions.Cancel(subscription, p)
+	var missing *sdk.Error
+	if errors.As(err, &missing) && missing.Code == sdk.ErrorCodeResourceMissing {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cancel the subscription %s: %w", subscription, err)
+	}
+	return nil
 }
 
 // Subscriptions returns what billing must know of all of a customer's

@@ -108,7 +108,7 @@ func TestGuaranteeTwoTabsADoubleClickAndLostAnswersMakeOneSubscription(t *testin
 		for _, plan := range []string{"pro", "pro", "enterprise", "enterprise"} {
 			people.Go(func() {
 				for range 100 { // a person clicks again until there is a page, or a subscription
-					customer, err := s.Customer(t.Context(), "ten_1", "A", "a@example.com")
+					customer, err := s.Customer(t.Context(), "ten_1", 0, "A", "a@example.com")
 					var page string
 					if err == nil {
 						page, err = s.Open(t.Context(), s.wish("ten_1", customer, plan))
@@ -195,7 +195,7 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Customer(t.Context(), "ten_1", "A", "a@example.com"); err != nil {
+	if _, err := c.Customer(t.Context(), "ten_1", 0, "A", "a@example.com"); err != nil {
 		t.Error(err)
 	}
 	wish := stripe.Checkout{Tenant: "ten_1", Customer: "cus_1", Price: "price_1", SuccessURL: "https://x.example", CancelURL: "https://x.example"}

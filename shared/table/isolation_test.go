@@ -27,6 +27,9 @@ var open = map[string]string{
 	"ExportProgress":      "the exporter's",
 	"LeaseExport":         "the exporter's",
 	"SaveExport":          "the exporter's",
+	"BilledTenants":       "the reconciler's list",
+	"TenantOfCustomer":    "finds the tenant of Stripe's customer, who is told by Stripe's signature",
+	"EventActed":          "of an event that Stripe signed",
 }
 
 // Every method about a tenant's things is called with another tenant's ids. It
@@ -44,6 +47,12 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 	a.must(a.BeginExport(a.ctx, a.tenant, audit.Link{}, "2026-11-22"))
 	a.must(a.EndExport(a.ctx, a.tenant, audit.Link{Sequence: 1, Ref: audit.Ref{Day: "2026-11-22", SHA256: "a's"}}))
 	a.must(a.BeginExport(a.ctx, a.tenant, audit.Link{Sequence: 1}, "2026-11-23"))
+	_, err := a.ChangeTenant(a.ctx, a.tenant, by("tenant.update"), func(tn tenant.Tenant) (tenant.Tenant, error) {
+		return tn.Apply(tenant.Change{Plan: new("free")})
+	})
+	a.must(err)
+	_, err = a.BindCustomer(a.ctx, a.tenant, "cus_a", by("billing.checkout"))
+	a.must(err)
 	before := snapshot(a, tk.ID, r.ID)
 
 	b := benchOn(t, a.Table, a.clock) // the stranger, on the same table
@@ -176,6 +185,18 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 		"ChangeTenant": func() bool {
 			got, err := b.ChangeTenant(ctx, who, by("tenant.update"), func(tn tenant.Tenant) (tenant.Tenant, error) { return tn, nil })
 			return err == nil && got.ID == who
+		},
+		"Billing": func() bool { got, err := b.Billing(ctx, who); return err == nil && got == tenant.Billing{} },
+		"BindCustomer": func() bool {
+			free := func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(tenant.Change{Plan: new("free")}) }
+			_, err := b.ChangeTenant(ctx, who, by("tenant.update"), free)
+			b.must(err)
+			_, err = b.BindCustomer(ctx, who, "cus_a", by("billing.checkout"))
+			return errors.Is(err, table.ErrExists)
+		},
+		"Entitle": func() bool {
+			_, _, err := b.Entitle(ctx, who, table.Look{Customer: "cus_a", FetchedAt: later}, by("billing.sync"))
+			return errors.Is(err, table.ErrStale)
 		},
 		"Secrets": func() bool {
 			got, err := b.Secrets(ctx, who)

@@ -86,13 +86,25 @@ func (t *Table) ChangeTenant(ctx context.Context, tenantID string, by By, rule f
 			return err
 		}
 		return settled(t.commit(ctx, tenantID, by.changing(tenantFacts(was), tenantFacts(changed)), func(tx *dynamo.WriteTx) {
-			tx.Put(t.items.Put(newTenantRow(changed)).If("'Tenant'.'Entitlement'.'Version' = ?", was.Entitlement.Version))
-			for _, k := range keys {
-				tx.Update(t.items.Update("PK", keyPK(k.Hash)).Range("SK", keySK).Set("'Key'.'Entitlement'", changed.Entitlement).If("attribute_exists(PK)"))
+			t.replace(tx, was, changed, keys)
+			if changed.PlanSource != was.PlanSource {
+				t.listBilled(tx, changed)
 			}
 		}))
 	})
 	return changed, err
+}
+
+// replace writes a tenant that is still as it was read, and what it may do on its
+// keys if that is otherwise.
+func (t *Table) replace(tx *dynamo.WriteTx, was, now tenant.Tenant, keys []slotRow) {
+	tx.Put(t.items.Put(newTenantRow(now)).If("'Tenant'.'Entitlement'.'Version' = ?", was.Entitlement.Version))
+	if now.Entitlement == was.Entitlement {
+		return
+	}
+	for _, k := range keys {
+		tx.Update(t.items.Update("PK", keyPK(k.Hash)).Range("SK", keySK).Set("'Key'.'Entitlement'", now.Entitlement).If("attribute_exists(PK)"))
+	}
 }
 
 // Tenant returns a tenant.
