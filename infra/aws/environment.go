@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"outpost/shared/billing"
 	"outpost/shared/topology"
 )
 
@@ -34,7 +35,11 @@ type Environment struct {
 
 	FleetCap          int  `json:"fleet_cap"`           // runs in flight over all tenants
 	SpotFirstAttempts bool `json:"spot_first_attempts"` // later attempts are always on demand
-	LogRetentionDays  int  `json:"log_retention_days"`
+	// StripePrices is the one table of Stripe's prices, price=plan, comma
+	// separated; empty where there is no billing. StripeLive is for real money.
+	StripePrices     string `json:"stripe_prices"`
+	StripeLive       bool   `json:"stripe_live"`
+	LogRetentionDays int    `json:"log_retention_days"`
 	// KeepData protects table, bucket and key from deletion, also that of their
 	// stack.
 	KeepData bool `json:"keep_data"`
@@ -100,10 +105,17 @@ func (e Environment) check() error {
 		return fmt.Errorf("domain %q is no host name", e.Domain)
 	case e.FleetCap < 1 || e.FleetCap > 5000:
 		return errors.New("fleet_cap must be 1 to 5000")
+	case e.StripeLive && e.StripePrices == "":
+		return errors.New("stripe_live is true and stripe_prices is empty: say what is sold")
 	case !slices.Contains(retentions, e.LogRetentionDays):
 		return fmt.Errorf("log_retention_days must be one of %v", retentions)
 	case e.Name == "prod" && !e.KeepData:
 		return errors.New("keep_data must be true: production data outlives its stack")
+	}
+	if e.StripePrices != "" {
+		if _, err := billing.ParsePrices(e.StripePrices); err != nil {
+			return fmt.Errorf("stripe_prices: %w", err)
+		}
 	}
 	for _, z := range e.AvailabilityZones {
 		if len(z) != len(e.Region)+1 || !strings.HasPrefix(z, e.Region) {

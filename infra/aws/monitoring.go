@@ -40,6 +40,10 @@ func newMonitoring(stack awscdk.Stack, d *deployment) *monitoringStack {
 			metric: m.lambda("audit/export", "Errors", "Sum", 60)},
 		{id: "audit-export-silent", does: "The audit trail's exporter has not run for hours.", threshold: 1, below: true, periods: 3,
 			metric: m.lambda("audit/export", "Invocations", "Sum", 60), missing: awscloudwatch.TreatMissingData_BREACHING},
+		{id: "billing-reconcile-failing", does: "The comparison with Stripe fails: plans may be other than what is paid.", threshold: 0, periods: 2,
+			metric: m.lambda("stripe/reconcile", "Errors", "Sum", 60)},
+		{id: "billing-drift", does: "The comparison with Stripe changes plans by the dozen: webhooks do not arrive.", threshold: 12, periods: 1,
+			metric: m.own(metric.PlansHealed, "Sum", 60)},
 		{id: "table-throttled", does: "DynamoDB throttles the table.", threshold: 10, periods: 2,
 			metric: m.throttled(5)},
 	} {

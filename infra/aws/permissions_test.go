@@ -18,19 +18,24 @@ const evidence = "../local/stack/testdata/permissions.txt"
 // besides are permissions that the local target cannot see used, with reasons.
 // A function's name of * stands for each.
 var besides = map[string]string{
-	"* logs:CreateLogStream":                "Lambda writes the function's log under its role",
-	"* logs:PutLogEvents":                   "Lambda writes the function's log under its role",
-	"workflow/launch iam:PassRole":          "RunTask hands the execution roles to ECS",
-	"scheduler sqs:ReceiveMessage":          "Lambda polls the queue under the consumer's role",
-	"scheduler sqs:DeleteMessage":           "Lambda polls the queue under the consumer's role",
-	"scheduler sqs:ChangeMessageVisibility": "Lambda polls the queue under the consumer's role",
-	"scheduler sqs:GetQueueUrl":             "Lambda polls the queue under the consumer's role",
-	"scheduler sqs:GetQueueAttributes":      "Lambda polls the queue under the consumer's role",
-	"api/list-artifacts s3:GetObject":       "whoever has the URL that it signs reads under its role",
-	"api/list-audit-exports s3:GetObject":   "as api/list-artifacts",
-	"runner/uploads s3:PutObject":           "whoever has the URL that it signs writes under its role",
-	"api/create-tenant dynamodb:GetItem":    "after a lost answer it looks whether the tenant there is its own: the test is in shared/table",
-	"reaper dynamodb:UpdateItem":            "it settles a run whose execution has closed: the test is in functions/reaper",
+	"* logs:CreateLogStream":                  "Lambda writes the function's log under its role",
+	"* logs:PutLogEvents":                     "Lambda writes the function's log under its role",
+	"workflow/launch iam:PassRole":            "RunTask hands the execution roles to ECS",
+	"scheduler sqs:ReceiveMessage":            "Lambda polls the queue under the consumer's role",
+	"scheduler sqs:DeleteMessage":             "Lambda polls the queue under the consumer's role",
+	"scheduler sqs:ChangeMessageVisibility":   "Lambda polls the queue under the consumer's role",
+	"scheduler sqs:GetQueueUrl":               "Lambda polls the queue under the consumer's role",
+	"scheduler sqs:GetQueueAttributes":        "Lambda polls the queue under the consumer's role",
+	"stripe/sync sqs:ReceiveMessage":          "as scheduler",
+	"stripe/sync sqs:DeleteMessage":           "as scheduler",
+	"stripe/sync sqs:ChangeMessageVisibility": "as scheduler",
+	"stripe/sync sqs:GetQueueUrl":             "as scheduler",
+	"stripe/sync sqs:GetQueueAttributes":      "as scheduler",
+	"api/list-artifacts s3:GetObject":         "whoever has the URL that it signs reads under its role",
+	"api/list-audit-exports s3:GetObject":     "as api/list-artifacts",
+	"runner/uploads s3:PutObject":             "whoever has the URL that it signs writes under its role",
+	"api/create-tenant dynamodb:GetItem":      "after a lost answer it looks whether the tenant there is its own: the test is in shared/table",
+	"reaper dynamodb:UpdateItem":              "it settles a run whose execution has closed: the test is in functions/reaper",
 }
 
 // kind is the topology's word for what a resource of a policy names.

@@ -17,7 +17,7 @@ import (
 type queue struct {
 	spec     topology.QueueSpec
 	main     awssqs.Queue
-	deadline awscloudwatch.Alarm // messages wait too long
+	deadline awscloudwatch.Alarm // messages wait too long; nil where they may
 	dead     awscloudwatch.Alarm // messages were given up
 }
 
@@ -42,7 +42,7 @@ func (d *deployment) queue(stack awscdk.Stack, spec topology.QueueSpec, consumer
 	q := &queue{spec: spec, main: awssqs.NewQueue(scope, jsii.String("Queue"), mainProps)}
 
 	source := &awslambdaeventsources.SqsEventSourceProps{BatchSize: jsii.Number(spec.BatchSize), ReportBatchItemFailures: jsii.Bool(true)}
-	if !spec.FIFO { // one group runs one at a time by itself, and a FIFO source takes no maximum below 2
+	if !spec.FIFO || spec.MaxConcurrency > 1 { // one group runs one at a time by itself, and a source takes no maximum below 2
 		source.MaxConcurrency = jsii.Number(max(2, spec.MaxConcurrency))
 	}
 	consumer.AddEventSource(awslambdaeventsources.NewSqsEventSource(q.main, source))
@@ -50,9 +50,12 @@ func (d *deployment) queue(stack awscdk.Stack, spec topology.QueueSpec, consumer
 	q.dead = d.alarm(scope, alarm{id: "dead-letters-" + spec.Name, does: "Messages of " + spec.Name + " were given up.",
 		metric:    dead.MetricApproximateNumberOfMessagesVisible(&awscloudwatch.MetricOptions{Statistic: jsii.String("Maximum"), Period: minutes(1)}),
 		threshold: 0, periods: 1})
+	if spec.MayWait == 0 {
+		return q
+	}
 	q.deadline = d.alarm(scope, alarm{id: "old-" + spec.Name, does: "Messages of " + spec.Name + " wait for minutes: nobody consumes them.",
 		metric:    q.main.MetricApproximateAgeOfOldestMessage(&awscloudwatch.MetricOptions{Statistic: jsii.String("Maximum"), Period: minutes(1)}),
-		threshold: 300, periods: 3})
+		threshold: spec.MayWait.Seconds(), periods: 3})
 	return q
 }
 

@@ -145,6 +145,10 @@ func (d *deployment) value(scope constructs.Construct, name string) string {
 		return d.namespace()
 	case "OUTPOST_FLEET_CAP":
 		return strconv.Itoa(d.FleetCap)
+	case "OUTPOST_STRIPE_PRICES":
+		return d.StripePrices
+	case "OUTPOST_STRIPE_LIVE":
+		return strconv.FormatBool(d.StripeLive)
 	case "OUTPOST_SPOT":
 		return strconv.FormatBool(d.SpotFirstAttempts)
 	}

@@ -147,11 +147,14 @@ func (c cloud) queuesEqual(t *testing.T, e Environment) {
 func (c cloud) rulesEqual(t *testing.T, e Environment) {
 	want, got := map[string]string{}, map[string]string{}
 	for _, s := range topology.Schedules {
-		unit := "minute"
-		if s.Every > time.Minute {
-			unit = "minutes"
+		n, unit := int(s.Every.Minutes()), "minute"
+		if s.Every%time.Hour == 0 {
+			n, unit = int(s.Every.Hours()), "hour"
 		}
-		want[s.Name] = fmt.Sprintf("rate(%d %s) → %s", int(s.Every.Minutes()), unit, s.Function)
+		if n > 1 {
+			unit += "s"
+		}
+		want[s.Name] = fmt.Sprintf("rate(%d %s) → %s", n, unit, s.Function)
 	}
 	for _, r := range topology.EventRules {
 		want[r.Name] = fmt.Sprintf("[%s] [%s] [%s] → %s", r.Source, r.DetailType, r.LastStatus, r.Function)

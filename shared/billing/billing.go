@@ -8,6 +8,7 @@ package billing
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,6 +76,16 @@ func ParsePrices(text string) (Prices, error) {
 		}
 	}
 	return prices, nil
+}
+
+// String writes the table as ParsePrices reads it.
+func (p Prices) String() string {
+	var pairs []string
+	for price, name := range p {
+		pairs = append(pairs, price+"="+name)
+	}
+	slices.Sort(pairs)
+	return strings.Join(pairs, ",")
 }
 
 // Of returns the price of a plan, and whether it has one.

@@ -191,7 +191,7 @@ func TestEverySchemaOfARequestRefusesWhatItDoesNotKnow(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !op.HasBody {
+			if !op.HasBody || path == "/webhooks/stripe" { // a body of Stripe's grows as Stripe wants
 				continue
 			}
 			got := op.CheckBody(map[string]any{"no_such_field": "x"})

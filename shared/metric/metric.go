@@ -28,13 +28,14 @@ const (
 	AttemptsLost  Name = "AttemptsLost"  // by no fault of agent or tenant
 	NoCapacity    Name = "NoCapacity"    // launches that found none
 	RunsHealed    Name = "RunsHealed"    // whose lease had ended
+	PlansHealed   Name = "PlansHealed"   // that the reconciler found otherwise than Stripe has them
 )
 
 // Max is how many metrics there may be: each costs by the month.
 const Max = 10
 
 // All lists the metrics.
-var All = []Name{RunsStarted, QueueSeconds, RunsSucceeded, RunsFailed, RunsTimedOut, RunsCancelled, AttemptsLost, NoCapacity, RunsHealed}
+var All = []Name{RunsStarted, QueueSeconds, RunsSucceeded, RunsFailed, RunsTimedOut, RunsCancelled, AttemptsLost, NoCapacity, RunsHealed, PlansHealed}
 
 func (n Name) unit() string {
 	if n == QueueSeconds {

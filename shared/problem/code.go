@@ -30,6 +30,8 @@ const (
 	QuotaExceeded       Code = "quota_exceeded"
 	Internal            Code = "internal"
 	Busy                Code = "busy"
+	InvalidSignature    Code = "invalid_signature"
+	BillingUnavailable  Code = "billing_unavailable"
 )
 
 // Info is a row of the table of codes.
@@ -45,6 +47,7 @@ type Info struct {
 var table = []Info{
 	{MalformedRequest, 400, "The request cannot be read.", false},
 	{InvalidParameter, 400, "A parameter is not valid.", false},
+	{InvalidSignature, 400, "The signature is not accepted.", false},
 	{Unauthorized, 401, "The key is not accepted.", false},
 	{InsufficientScope, 403, "The key lacks a scope.", false},
 	{PlanLimit, 403, "The plan does not include this.", false},
@@ -66,6 +69,7 @@ var table = []Info{
 	{QuotaExceeded, 429, "The daily quota is used up.", true},
 	{Internal, 500, "Internal error.", true},
 	{Busy, 503, "Too much at once.", true},
+	{BillingUnavailable, 503, "Billing does not answer.", true},
 }
 
 // Codes returns every row, by status.

@@ -39,17 +39,11 @@ const mark = "outpost"
 // a price of another cost is replaced and sold no more, and those who pay it go
 // on paying it.
 func (c *Client) Setup(ctx context.Context, webhookURL, returnURL string) (Shop, error) {
-	shop := Shop{Prices: billing.Prices{}}
-	for _, p := range plan.All() {
-		if p.PriceUSD == 0 {
-			continue
-		}
-		id, err := c.setUpPrice(ctx, p)
-		if err != nil {
-			return Shop{}, fmt.Errorf("the plan %s: %w", p.Name, err)
-		}
-		shop.Prices[id] = p.Name
+	prices, err := c.SetUpPrices(ctx)
+	if err != nil {
+		return Shop{}, err
 	}
+	shop := Shop{Prices: prices}
 	if err := c.setUpPortal(ctx, returnURL); err != nil {
 		return Shop{}, fmt.Errorf("the billing portal: %w", err)
 	}
@@ -59,6 +53,22 @@ func (c *Client) Setup(ctx context.Context, webhookURL, returnURL string) (Shop,
 	}
 	shop.WebhookSecret = secret
 	return shop, nil
+}
+
+// SetUpPrices is the part of Setup that makes products and prices.
+func (c *Client) SetUpPrices(ctx context.Context) (billing.Prices, error) {
+	prices := billing.Prices{}
+	for _, p := range plan.All() {
+		if p.PriceUSD == 0 {
+			continue
+		}
+		id, err := c.setUpPrice(ctx, p)
+		if err != nil {
+			return nil, fmt.Errorf("the plan %s: %w", p.Name, err)
+		}
+		prices[id] = p.Name
+	}
+	return prices, nil
 }
 
 func (c *Client) setUpPrice(ctx context.Context, p plan.Plan) (id string, err error) {

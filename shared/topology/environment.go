@@ -22,6 +22,9 @@ var Settings = []Setting{
 	{Name: "OUTPOST_SPOT", Default: "false", Purpose: "Whether a run's first attempt uses Fargate Spot: cheaper, and may be taken away. true or false."},
 	{Name: "OUTPOST_FLEET_CAP", Default: "200", Purpose: "Runs in flight over all tenants, a soft cap."},
 	{Name: "OUTPOST_METRICS_NAMESPACE", Default: "Outpost", Purpose: "CloudWatch namespace of Outpost's own metrics; it tells deployments in one account apart."},
+	{Name: "OUTPOST_STRIPE_PRICES", Optional: true, Purpose: "Stripe's prices, one for each paid plan: price=plan, comma separated. Empty: there is no billing."},
+	{Name: "OUTPOST_STRIPE_LIVE", Default: "false", Purpose: "Whether Stripe's key moves real money. true or false."},
+	{Name: "OUTPOST_STRIPE_API_BASE", Optional: true, Purpose: "URL that replaces Stripe's own."},
 	{Name: "OUTPOST_CLAIM_LEASE", Default: "5m", Purpose: "From launch until a worker must have claimed its attempt."},
 	{Name: "OUTPOST_HEARTBEAT_LEASE", Default: "90s", Purpose: "Between two heartbeats before a run counts as lost."},
 	{Name: "OUTPOST_HEARTBEAT_EVERY", Default: "20s", Purpose: "How often workers report."},
@@ -35,6 +38,9 @@ var timing = []string{
 	"OUTPOST_CLAIM_LEASE", "OUTPOST_HEARTBEAT_LEASE", "OUTPOST_HEARTBEAT_EVERY",
 	"OUTPOST_UPLOAD_GRACE", "OUTPOST_NO_CAPACITY_WAIT", "OUTPOST_NO_CAPACITY_LIMIT",
 }
+
+// selling names the settings of those who ask Stripe.
+var selling = []string{"OUTPOST_STRIPE_PRICES", "OUTPOST_STRIPE_LIVE", "OUTPOST_STRIPE_API_BASE"}
 
 // The environment variables that resources give to the functions that use them.
 const (

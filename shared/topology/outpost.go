@@ -6,11 +6,18 @@ import "time"
 // messages share one group, so that one scheduler runs at a time.
 const Wakeups = "wakeups"
 
+// StripeEvents is the FIFO queue of Stripe's events; each customer is a group.
+const StripeEvents = "stripe-events"
+
 // Queues lists the queues.
 var Queues = []QueueSpec{
 	// A scheduler that crashes holds the queue's one group, and with it every
 	// tenant, until its messages are visible again.
-	{Name: Wakeups, FIFO: true, Consumer: "scheduler", BatchSize: 10, MaxConcurrency: 1, VisibilityTimeout: 40 * time.Second, MaxReceives: 5},
+	{Name: Wakeups, FIFO: true, Consumer: "scheduler", BatchSize: 10, MaxConcurrency: 1, VisibilityTimeout: 40 * time.Second, MaxReceives: 5, MayWait: 5 * time.Minute},
+	// An event is tried for an hour and a half before it is given up: Stripe may
+	// be down for that long. One at a time, so that a failure is one event's. The
+	// reconciler's alarms tell of an outage: events that wait need none.
+	{Name: StripeEvents, FIFO: true, Consumer: "stripe/sync", BatchSize: 1, MaxConcurrency: 4, VisibilityTimeout: 3 * time.Minute, MaxReceives: 30},
 }
 
 // Schedules lists the schedules.
@@ -18,6 +25,7 @@ var Schedules = []Schedule{
 	{Name: "reaper", Every: time.Minute, Function: "reaper"},
 	// A day's export begins an hour after the day; most rounds read one row.
 	{Name: "audit-export", Every: 15 * time.Minute, Function: "audit/export"},
+	{Name: "stripe-reconcile", Every: time.Hour, Function: "stripe/reconcile"},
 }
 
 // EventRules lists the EventBridge rules.
@@ -97,6 +105,15 @@ var Functions = []Function{
 		with(timing...).with(metrics),
 	function("audit/export", 5*time.Minute, "Exports each tenant's audit trail, a day at a time.",
 		use(Table, Get, Query, Put, Update), use(TableIndex("GSI1"), Query), use(AuditObjects, Read, Write)),
+
+	function("stripe/webhook", 10*time.Second, "Puts Stripe's signed events into a queue.", use(Queue(StripeEvents), Send), use(PlatformSecret, Read)).
+		with("OUTPOST_STRIPE_PRICES", "OUTPOST_STRIPE_LIVE"),
+	function("stripe/sync", 30*time.Second, "Makes a tenant's plan what Stripe says, for an event.",
+		use(Table, Get, Query, Put, Update), use(PlatformSecret, Read), use(Queue(Wakeups), Send)).
+		with(selling...),
+	function("stripe/reconcile", 10*time.Minute, "Compares every paying tenant with Stripe.",
+		use(Table, Get, Query, Put, Update), use(TableIndex("GSI1"), Query), use(PlatformSecret, Read), use(Queue(Wakeups), Send)).
+		with(selling...).with(metrics),
 }
 
 // Routes lists every HTTP route.
@@ -129,6 +146,7 @@ var Routes = []Route{
 	{"PATCH", "/v1/tenants/{id}", "api/update-tenant", ByOperator, ""},
 	{"DELETE", "/v1/tenants/{id}", "api/close-tenant", ByOperator, ""},
 	{"GET", "/v1/tenants/{id}/audit-exports", "api/list-audit-exports", ByOperator, ""},
+	{"POST", "/webhooks/stripe", "stripe/webhook", Open, ""},
 	{"GET", "/health", "api/health", Open, ""},
 	{"GET", "/docs", "api/docs", Open, ""},
 	{"GET", "/openapi.yaml", "api/docs", Open, ""},

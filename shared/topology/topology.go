@@ -118,6 +118,9 @@ type QueueSpec struct {
 	MaxConcurrency    int // invocations at once; FIFO with one group has 1
 	VisibilityTimeout time.Duration
 	MaxReceives       int // then a message moves to the dead-letter queue
+	// MayWait is how long a message may wait before somebody is called; 0 where a
+	// message that waits for long is no news.
+	MayWait time.Duration
 }
 
 // Schedule invokes a function at an interval.

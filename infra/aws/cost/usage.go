@@ -58,7 +58,7 @@ const (
 // What exists whether or not anybody works.
 const (
 	retentionDays   = 90   // of logs, as cdk.json sets it for prod
-	watchedMetrics  = 14   // that the CDK app's alarms watch; its tests count them
+	watchedMetrics  = 17   // that the CDK app's alarms watch; its tests count them
 	imagesKept      = 2    // of each agent, by the repositories' rule
 	assetsGB        = 0.5  // the functions' zips of some deployments, in the bucket of the CDK's bootstrap
 	diskGB          = 20.0 // of a worker, what is free: the task definitions ask for no more
@@ -159,10 +159,10 @@ func assumptions() []assumption {
 		row("table", fmt.Sprintf("what stays is that of %.0f months of this usage; events go after %.0f days", growth, eventDays), "%g KB a run for good, and its events", rowsKB),
 		row("an invocation", fmt.Sprintf("docs/benchmarks.md: 11 to 29 ms to a first answer on a whole core, of which Lambda gives a seventh; %.0f %% start cold", 100*coldShare), "%g s of %d MB", invocationSeconds, topology.Functions[0].MemoryMB),
 		row("logs", fmt.Sprintf("kept %d days; charged as if stored without compression", retentionDays), "%d bytes an invocation, %d a request, %d a run's worker", invocationLog, accessLog, workerLog),
-		row("empty polls of the one queue", "AWS documents five readers for a standard queue, and as few as two when it is quiet (Lambda guide, services-sqs-scaling); it says nothing of FIFO, so five", "%d pollers, one request every %d s each", pollers, pollSeconds),
+		row("empty polls of each queue", "AWS documents five readers for a standard queue, and as few as two when it is quiet (Lambda guide, services-sqs-scaling); it says nothing of FIFO, so five", "%d pollers, one request every %d s each", pollers, pollSeconds),
 		row("images", "[worker-image.md](worker-image.md), gzip; not one layer of the base shared", "%.2f GB: five, %d of each", imagesGB(), imagesKept),
 		row("alarms, dashboard, key, secret", "infra/aws; custom metrics cost only when something runs", "%d metrics watched, 1, 1, 1", watchedMetrics),
 		row("Spot", "50 to 70 % off, moving with demand; the address stays", "60 %% off, %.0f %% of first attempts lost and run again on demand", 100*spotLost),
-		row("left out", "", "support, taxes, retries after faults, promotion to a branch, webhooks; a task's common part is counted for each of its runs; the export of the audit trail: two objects, two writes and some forty reads for each tenant and day with events, half a dollar a month for 1,000 tenants"),
+		row("left out", "", "support, taxes, retries after faults, promotion to a branch, webhooks; a task's common part is counted for each of its runs; the export of the audit trail: two objects, two writes and some forty reads for each tenant and day with events, half a dollar a month for 1,000 tenants; billing: some thirty units for each webhook, and ten for each paying tenant and hour, 2 dollars a month for 1,000 that pay"),
 	}
 }

@@ -123,6 +123,8 @@ func useEverything(w *world) {
 	w.must(http.StatusForbidden, "GET", "/v1/tenants", nil)
 	operator.must(http.StatusForbidden, "GET", "/v1/tasks", nil)
 
+	usesBilling(w, operator)
+
 	// An audit trail of the day before yesterday, its export, and what that is read by.
 	old := time.Now().Add(-48 * time.Hour)
 	store := table.New(dynamodb.NewFromConfig(w.AWS), "outpost", clock.System)

@@ -17,7 +17,9 @@ import (
 
 	secrets "outpost/infra/local/secretsmanager"
 	"outpost/infra/local/stripe"
+	"outpost/shared/billing"
 	"outpost/shared/platform"
+	adapter "outpost/shared/stripe"
 )
 
 // stripeWebhook is the route that Stripe's webhooks come to.
@@ -26,8 +28,9 @@ const stripeWebhook = "/webhooks/stripe"
 // Stripe is where billing goes: the stand-in of this machine, or the real one.
 type Stripe struct {
 	platform.Stripe
-	Base string         // URL of the API
-	Fake *stripe.Server // nil for the real one
+	Base   string         // URL of the API
+	Prices billing.Prices // made where they were missing
+	Fake   *stripe.Server // nil for the real one
 }
 
 // StripeOf is the real Stripe by the environment's STRIPE_SECRET_KEY, with
@@ -47,14 +50,21 @@ func StripeOf(env func(string) string) (platform.Stripe, error) {
 	return keys, nil
 }
 
-// startStripe starts the stand-in, unless the options have a real account, and
-// puts the keys into the platform secret.
+// startStripe starts the stand-in, unless the options have a real account, makes
+// what Outpost sells there, and puts the keys into the platform secret.
 func (s *Stack) startStripe(run, ctx context.Context, o Options, c *cloud) error {
 	s.Stripe = Stripe{Stripe: o.Stripe, Base: "https://api.stripe.com"}
 	if o.Stripe.Key == "" {
 		if err := s.startStandIn(run, o); err != nil {
 			return err
 		}
+	}
+	client, err := adapter.New(adapter.Options{Keys: s.Stripe.Stripe, Base: s.Stripe.Base, Retries: 2})
+	if err != nil {
+		return err
+	}
+	if s.Stripe.Prices, err = client.SetUpPrices(ctx); err != nil {
+		return fmt.Errorf("make the prices at Stripe: %w", err)
 	}
 	return platform.SetStripe(ctx, secretsmanager.NewFromConfig(c.cfg), secrets.ARN(platformSecret), s.Stripe.Stripe)
 }

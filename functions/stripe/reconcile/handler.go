@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"outpost/shared/clock"
+	"outpost/shared/entitlement"
+	"outpost/shared/metric"
+	"outpost/shared/stripe"
+	"outpost/shared/table"
+)
+
+type store interface {
+	BilledTenants(ctx context.Context, after string, limit int) (ids []string, next string, err error)
+	TenantOfCustomer(ctx context.Context, customer string) (tenantID string, err error)
+}
+
+type undelivered interface {
+	Undelivered(ctx context.Context, since time.Time) ([]stripe.Event, error)
+}
+
+type keeper interface {
+	Sync(ctx context.Context, tenantID string, cause entitlement.Cause) (changed bool, err error)
+}
+
+type reconciler struct {
+	store   store
+	events  undelivered
+	keeper  keeper
+	metrics *metric.Emitter
+	clock   clock.Clock
+}
+
+const (
+	// actor is how the audit trail names this function.
+	actor = "stripe/reconcile"
+	// listed is how long Stripe tries to deliver an event, and a day more.
+	listed = 4 * 24 * time.Hour
+	// atOnce bounds the calls to Stripe, which takes 25 a second in test mode.
+	atOnce = 4
+	// enough failures in a row mean that Stripe is down: the next hour's round
+	// goes on, and none of these makes it worse.
+	enough = 5
+	// spare is what of the function's time is left for the tenants in hand.
+	spare = 30 * time.Second
+)
+
+// handle syncs first the tenants of events that Stripe could not deliver, then
+// all others about whose plan Stripe decides, in an order of each round's own: a
+// round that ends early leaves others behind than the next. A tenant that cannot
+// be synced does not stop the others.
+func (r reconciler) handle(ctx context.Context) error {
+	told, err := r.undelivered(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := r.billed(ctx, told)
+	if err != nil {
+		return err
+	}
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	done := round{}
+	r.work(ctx, told, &done)
+	r.work(ctx, all, &done)
+	if done.changed > 0 {
+		r.metrics.Emit(metric.PlansHealed, float64(done.changed), r.clock.Now())
+	}
+	slog.InfoContext(ctx, "reconciled", "undelivered", len(told), "tenants", len(all), "synced", done.synced, "changed", done.changed, "failed", len(done.errs))
+	if left := len(told) + len(all) - done.synced - len(done.errs); left > 0 {
+		done.errs = append(done.errs, fmt.Errorf("%d were not looked at: Stripe did not answer, or the time was over", left))
+	}
+	return errors.Join(done.errs...)
+}
+
+// job is one tenant to sync.
+type job struct{ tenant, event, detail string }
+
+// undelivered are the tenants of such events, each with its newest one.
+func (r reconciler) undelivered(ctx context.Context) (jobs []job, err error) {
+	events, err := r.events.Undelivered(ctx, r.clock.Now().Add(-listed))
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	for _, e := range events {
+		if e.Customer == "" || seen[e.Customer] {
+			continue
+		}
+		seen[e.Customer] = true
+		tenantID, err := r.store.TenantOfCustomer(ctx, e.Customer)
+		if errors.Is(err, table.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, job{tenantID, e.ID, fmt.Sprintf("%s, %s, which was not delivered", e.Type, e.ID)})
+	}
+	return jobs, nil
+}
+
+// billed are the tenants about whose plan Stripe decides, without others.
+func (r reconciler) billed(ctx context.Context, others []job) (jobs []job, err error) {
+	seen := map[string]bool{}
+	for _, j := range others {
+		seen[j.tenant] = true
+	}
+	for after := ""; ; {
+		ids, next, err := r.store.BilledTenants(ctx, after, 1000)
+		if err != nil {
+			return nil, err
+		}
+		for _, tenantID := range ids {
+			if !seen[tenantID] {
+				jobs = append(jobs, job{tenant: tenantID, detail: "the hourly comparison with Stripe"})
+			}
+		}
+		if next == "" {
+			return jobs, nil
+		}
+		after = next
+	}
+}
+
+// round is what a round has come to.
+type round struct {
+	mu              sync.Mutex
+	synced, changed int
+	failing         int // in a row
+	errs            []error
+}
+
+// over tells whether the round begins no other tenant.
+func (d *round) over(ctx context.Context, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	deadline, bounded := ctx.Deadline()
+	return d.failing >= enough || ctx.Err() != nil || bounded && deadline.Sub(now) < spare
+}
+
+func (d *round) note(changed bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil {
+		d.failing++
+		d.errs = append(d.errs, err)
+		return
+	}
+	d.synced, d.failing = d.synced+1, 0
+	if changed {
+		d.changed++
+	}
+}
+
+func (r reconciler) work(ctx context.Context, jobs []job, done *round) {
+	queue := make(chan job)
+	var workers sync.WaitGroup
+	for range atOnce {
+		workers.Go(func() {
+			for j := range queue {
+				done.note(r.keeper.Sync(ctx, j.tenant, entitlement.Cause{Actor: actor, Event: j.event, Detail: j.detail}))
+			}
+		})
+	}
+	for _, j := range jobs {
+		if done.over(ctx, r.clock.Now()) {
+			break
+		}
+		queue <- j
+	}
+	close(queue)
+	workers.Wait()
+}

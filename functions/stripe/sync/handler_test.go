@@ -1,0 +1,53 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	standin "outpost/infra/local/stripe"
+	"outpost/infra/local/stripe/entitlementtest"
+)
+
+func message(body string) events.SQSEvent {
+	return events.SQSEvent{Records: []events.SQSMessage{{MessageId: "m", Body: body}}}
+}
+
+func event(id, customer string) events.SQSEvent {
+	return message(`{"id":"` + id + `","type":"invoice.paid","customer":"` + customer + `"}`)
+}
+
+func TestAnEventMakesItsTenantsPlanStripes(t *testing.T) {
+	w := entitlementtest.New(t)
+	h := handler{w.Table, w.Keeper}
+	customer := w.Pays("pro")
+	for range 3 {
+		w.Must(h.handle(t.Context(), event("evt_1", customer)))
+	}
+	if e := w.Events(); w.Plan() != "pro" || len(e) != 1 || e[0].Detail != "invoice.paid, evt_1" || e[0].Actor != "stripe/sync" {
+		t.Errorf("%s, %+v", w.Plan(), e)
+	}
+}
+
+func TestAFailureLeavesTheMessageForLater(t *testing.T) {
+	w := entitlementtest.New(t)
+	h := handler{w.Table, w.Keeper}
+	customer := w.Pays("pro")
+	w.Fake.Fail(standin.Fault{Path: "/v1/subscriptions", Times: -1, Status: 503})
+	if err := h.handle(t.Context(), event("evt_1", customer)); err == nil || w.Plan() != "free" {
+		t.Errorf("%v, %s", err, w.Plan())
+	}
+	w.Fake.Heal()
+	if w.Must(h.handle(t.Context(), event("evt_1", customer))); w.Plan() != "pro" {
+		t.Error(w.Plan())
+	}
+}
+
+func TestWhatCanNeverBeWorkedOffIsDropped(t *testing.T) {
+	w := entitlementtest.New(t)
+	h := handler{w.Table, w.Keeper}
+	for _, body := range []string{"", "{", `{}`, `{"id":"evt_1"}`, `{"customer":"cus_1"}`, `[]`} {
+		w.Must(h.handle(t.Context(), message(body)))
+	}
+	w.Must(h.handle(t.Context(), event("evt_1", "cus_of_another_shop")))
+}
