@@ -15,8 +15,8 @@ import (
 // whose demo tenant has a number of slots.
 type gated struct {
 	*world
-	repo, gates string
-	operator    *world
+	gates    string
+	operator *world
 }
 
 func newGated(t *testing.T, fleetCap string, slots int) gated {
