@@ -55,6 +55,10 @@ func idFor(r topology.Route) string {
 	return aTask
 }
 
+// foreign tells whether others decide what a route's body holds: Stripe adds
+// fields to its events as it likes, and signs them.
+func foreign(r topology.Route) bool { return r.Path == "/webhooks/stripe" }
+
 // unreached is the handler of requests that must be refused before it.
 func unreached(t testing.TB) api.Handler {
 	return func(context.Context, *api.Request) (api.Response, error) {
@@ -122,6 +126,9 @@ func TestNoRouteLetsAMalformedBodyThrough(t *testing.T) {
 				{"{}", map[string]string{"Content-Type": ""}, problem.UnsupportedMedia, "", "no type"},
 				{"{}", map[string]string{"Content-Type": "application/jsonx"}, problem.UnsupportedMedia, "", "nearly the type"},
 			} {
+				if strings.HasPrefix(c.field, "/") && foreign(r) {
+					continue
+				}
 				a := route.Call(authorizer(t, r), apitest.Request{ID: idFor(r), Body: c.body, Header: c.header})
 				if a.Refused(t, c.code, c.field); t.Failed() {
 					t.Fatalf("%s: %d %s", c.why, a.Status, a.Body)
@@ -142,6 +149,9 @@ func TestBodiesThatNoBase64HoldsAreRefused(t *testing.T) {
 		route := apitest.Serve(t, r.Method, r.Path, unreached(t))
 		for body, code := range map[string]problem.Code{"%%%": problem.MalformedRequest, base64.StdEncoding.EncodeToString([]byte("{")): problem.MalformedRequest,
 			base64.StdEncoding.EncodeToString([]byte(`{"nope":1}`)): problem.ValidationFailed} {
+			if code == problem.ValidationFailed && foreign(r) {
+				continue
+			}
 			e := route.Make(authorizer(t, r), apitest.Request{ID: idFor(r), Body: body})
 			e.IsBase64Encoded = true
 			route.Event(e).Refused(t, code, "")
