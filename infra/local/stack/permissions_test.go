@@ -164,14 +164,17 @@ func useEverything(w *world) {
 	w.must(http.StatusOK, "GET", "/v1/secrets", nil)
 	w.must(http.StatusNoContent, "DELETE", "/v1/secrets/GIT_TOKEN", nil)
 
-	// A worker that is killed, one whose heartbeats are lost, more runs than the
-	// plan lets run at once, and the end of all by a cancel.
+	// Workers that are killed (all: one that has reported already ends no attempt),
+	// one whose heartbeats are lost, more runs than the plan lets run at once, and
+	// the end of all by a cancel.
 	second := w.submit(body(slow, 8))
 	running := func(v taskView) bool {
 		return slices.ContainsFunc(v.Runs, func(r runView) bool { return r.State == "running" })
 	}
 	w.until(second.ID, time.Minute, running)
-	w.ECS.Kill(w.ECS.Running()[0])
+	for _, container := range w.ECS.Running() {
+		w.ECS.Kill(container)
+	}
 	w.Recorder.Inject(&recorder.Rule{Service: "dynamodb", Caller: "runner-heartbeat", Probability: 1, Effect: recorder.Fail, Code: "InternalServerError", Status: 500})
 	w.seen("reaper", topology.Permission{Action: "ecs:StopTask", Resource: topology.Containers})
 	w.Recorder.Inject()
