@@ -97,7 +97,7 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 
 func TestACallerSurvivesTheAuthorizersContext(t *testing.T) {
 	want := aCaller
-	want.Entitlement = tenant.Entitlement{Plan: "pro", Overrides: tenant.Overrides{RunsPerDay: 7, ConcurrentRuns: 2, Weight: 3}, State: tenant.Suspended, Version: 1 << 60}
+	want.Entitlement = tenant.Entitlement{Plan: "pro", Overrides: tenant.Overrides{RunsPerDay: 7, ConcurrentRuns: 2, Agents: tenant.AgentsOf("codex", "aider"), MaxTimeoutSeconds: 70, Weight: 3, RequestsPerMinute: 9}, State: tenant.Suspended, Version: 1 << 60}
 	var got tenant.Caller
 	route := apitest.Serve(t, "GET", "/v1/agents", func(_ context.Context, r *api.Request) (api.Response, error) {
 		got = r.Caller

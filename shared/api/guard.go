@@ -23,7 +23,7 @@ type Guard interface {
 }
 
 // admitted counts the request of a tenant's key, whatever becomes of it, and
-// refuses it when the plan's rate is used up. That is apart from the quota of
+// refuses it when its rate is used up. That is apart from the quota of
 // runs, which only a task takes from.
 func (ep *endpoint) admitted(ctx context.Context, r *Request) error {
 	if ep.Authorizer != topology.ByAPIKey {
@@ -36,7 +36,7 @@ func (ep *endpoint) admitted(ctx context.Context, r *Request) error {
 	w, err := ep.guard.CountRequest(ctx, r.Caller.Tenant, limits.RequestsPerMinute)
 	r.rate = &w
 	if errors.Is(err, table.ErrRateLimited) {
-		p := problem.New(problem.RateLimited, fmt.Sprintf("The plan %s allows %d requests a minute.", limits.Name, w.Limit))
+		p := problem.New(problem.RateLimited, fmt.Sprintf("Your account, on the plan %s, may make %d requests a minute.", limits.Name, w.Limit))
 		p.RetryAfter = w.Resets
 		return p
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 
+	"outpost/shared/agent"
 	"outpost/shared/plan"
 	"outpost/shared/tenant"
 )
@@ -24,9 +25,11 @@ type Tenant struct {
 
 // Limits are what a tenant may do. A null means without limit.
 type Limits struct {
-	RunsPerDay     *int `json:"runs_per_day"`
-	ConcurrentRuns int  `json:"concurrent_runs"`
-	Weight         int  `json:"weight"`
+	RunsPerDay        *int     `json:"runs_per_day"`
+	ConcurrentRuns    int      `json:"concurrent_runs"`
+	Agents            []string `json:"agents"`
+	MaxTimeoutSeconds int      `json:"max_timeout_seconds"`
+	Weight            int      `json:"weight"`
 
 	RequestsPerMinute int `json:"requests_per_minute"`
 }
@@ -39,7 +42,9 @@ func ViewTenant(t tenant.Tenant) (Tenant, error) {
 	}
 	v := Tenant{ID: t.ID, Name: t.Name, Email: t.Email, Plan: t.Entitlement.Plan, Source: string(cmp.Or(t.PlanSource, tenant.ByOperator)), State: string(t.Entitlement.State),
 		Overrides: t.Entitlement.Overrides, CreatedAt: stamp(t.CreatedAt),
-		ClosedAt: timeOrNull(t.ClosedAt), RemovalAt: timeOrNull(t.RemovalAt()), Limits: Limits{ConcurrentRuns: limits.ConcurrentRuns, Weight: limits.Weight, RequestsPerMinute: limits.RequestsPerMinute}}
+		ClosedAt: timeOrNull(t.ClosedAt), RemovalAt: timeOrNull(t.RemovalAt()),
+		Limits: Limits{ConcurrentRuns: limits.ConcurrentRuns, Agents: limits.Included(agent.Names()), MaxTimeoutSeconds: int(limits.MaxTimeout.Seconds()),
+			Weight: limits.Weight, RequestsPerMinute: limits.RequestsPerMinute}}
 	if limits.RunsPerDay != plan.Unlimited {
 		v.Limits.RunsPerDay = &limits.RunsPerDay
 	}

@@ -69,7 +69,7 @@ func TestEnumsAreThoseOfTheDomain(t *testing.T) {
 		codes = append(codes, string(c.Code))
 	}
 	for name, want := range map[string][]string{
-		"AgentName": agent.Names(), "ReasonCode": reasons, "ProblemCode": codes, "EventKind": task.EventKinds,
+		"AgentName": agent.Names(), "AgentOrAll": append([]string{"all"}, agent.Names()...), "ReasonCode": reasons, "ProblemCode": codes, "EventKind": task.EventKinds,
 		"RunState":     {"queued", "starting", "running", "succeeded", "failed", "timed_out", "cancelled"},
 		"TaskState":    {string(task.Queued), string(task.Running), string(task.Completed)},
 		"ResultState":  {string(task.Succeeded), string(task.Failed), string(task.TimedOut), string(task.Cancelled)},
@@ -203,30 +203,40 @@ func TestEverySchemaOfARequestRefusesWhatItDoesNotKnow(t *testing.T) {
 }
 
 func TestFaultsAreNamedInWords(t *testing.T) {
-	op, err := contract.Load("POST", "/v1/tasks")
-	if err != nil {
-		t.Fatal(err)
+	load := func(method, path string) *contract.Operation {
+		op, err := contract.Load(method, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return op
 	}
+	submit, change := load("POST", "/v1/tasks"), load("PATCH", "/v1/tenants/{id}")
 	const ok = `"repo":"https://h/a/b","prompt":"p","agents":["claude"]`
-	for _, c := range []struct{ body, field, message string }{
-		{`{}`, "/repo", "is required"},
-		{`{` + ok + `,"nope":1}`, "/nope", "is not a field that exists"},
-		{`{` + ok + `,"ref":7}`, "/ref", "must be a string, not a number"},
-		{`{"repo":"https://h/a/b","prompt":"","agents":["claude"]}`, "/prompt", "must not be empty"},
-		{`{"repo":"https://h/a/b","prompt":"p","agents":["clod"]}`, "/agents/0", "must be one of all, claude, codex, gemini, grok, aider"},
-		{`{"repo":"https://h/a/b","prompt":"p","agents":[7]}`, "/agents/0", "must be a string or an object"},
-		{`{"repo":"https://h/a/b","prompt":"p","agents":[{"agent":"codex","model":"A B"}]}`, "/agents/0/model", "must be up to 64 lower-case letters, digits and ._:-"},
-		{`{"repo":"https://h/a/b","prompt":"p","agents":[]}`, "/agents", "must have at least 1, and has 0"},
-		{`{` + ok + `,"timeout_seconds":5}`, "/timeout_seconds", "must be at least 10"},
-		{`{` + ok + `,"timeout_seconds":1.5}`, "/timeout_seconds", "must be an integer, not a number"},
-		{`{` + ok + `,"tags":["a","a"]}`, "/tags", "must not say the same twice"},
-		{`[]`, "", "must be an object, not an array"},
+	for _, c := range []struct {
+		op                   *contract.Operation
+		body, field, message string
+	}{
+		{change, `{"limits":{"runs_per_day":0}}`, "/limits/runs_per_day", "must not be 0: to stop a tenant, suspend it"},
+		{change, `{"limits":{"agents":["clod"]}}`, "/limits/agents/0", "must be one of all, claude, codex, gemini, grok, aider"},
+		{change, `{"limits":{"weight":"2"}}`, "/limits/weight", "must be null or an integer, not a string"},
+		{submit, `{}`, "/repo", "is required"},
+		{submit, `{` + ok + `,"nope":1}`, "/nope", "is not a field that exists"},
+		{submit, `{` + ok + `,"ref":7}`, "/ref", "must be a string, not a number"},
+		{submit, `{"repo":"https://h/a/b","prompt":"","agents":["claude"]}`, "/prompt", "must not be empty"},
+		{submit, `{"repo":"https://h/a/b","prompt":"p","agents":["clod"]}`, "/agents/0", "must be one of all, claude, codex, gemini, grok, aider"},
+		{submit, `{"repo":"https://h/a/b","prompt":"p","agents":[7]}`, "/agents/0", "must be a string or an object"},
+		{submit, `{"repo":"https://h/a/b","prompt":"p","agents":[{"agent":"codex","model":"A B"}]}`, "/agents/0/model", "must be up to 64 lower-case letters, digits and ._:-"},
+		{submit, `{"repo":"https://h/a/b","prompt":"p","agents":[]}`, "/agents", "must have at least 1, and has 0"},
+		{submit, `{` + ok + `,"timeout_seconds":5}`, "/timeout_seconds", "must be at least 10"},
+		{submit, `{` + ok + `,"timeout_seconds":1.5}`, "/timeout_seconds", "must be an integer, not a number"},
+		{submit, `{` + ok + `,"tags":["a","a"]}`, "/tags", "must not say the same twice"},
+		{submit, `[]`, "", "must be an object, not an array"},
 	} {
 		body, err := jsonschema.UnmarshalJSON(strings.NewReader(c.body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := op.CheckBody(body)
+		got := c.op.CheckBody(body)
 		if !slices.Contains(got, problem.Field{Field: c.field, Message: c.message}) {
 			t.Errorf("%s: %v", c.body, got)
 		}

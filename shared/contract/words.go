@@ -17,7 +17,7 @@ import (
 const maxFields = 20
 
 // speaker says in words what a validator found. A schema's x-words replace the
-// words for its pattern.
+// words for its pattern, and for a value that it excludes.
 type speaker struct{ doc map[string]any }
 
 // fields lists the faults of a validation, each once, in the document's order.
@@ -60,7 +60,9 @@ func (s *speaker) collect(e *jsonschema.ValidationError, out *[]problem.Field) {
 	case *kind.MaxLength:
 		say(here, "must have at most %d characters, and has %d", k.Want, k.Got)
 	case *kind.Pattern:
-		say(here, "%s", s.patternWords(e.SchemaURL, k.Want))
+		say(here, "%s", s.words(e.SchemaURL, "must match "+k.Want))
+	case *kind.Not:
+		say(here, "%s", s.words(e.SchemaURL, "is not what the contract allows"))
 	case *kind.Minimum:
 		say(here, "must be at least %s", number(k.Want))
 	case *kind.Maximum:
@@ -120,7 +122,8 @@ func typesWanted(e *jsonschema.ValidationError) []string {
 	return out
 }
 
-func (s *speaker) patternWords(schemaURL, pattern string) string {
+// words are those of a schema's own, or else usual ones.
+func (s *speaker) words(schemaURL, usual string) string {
 	_, fragment, _ := strings.Cut(schemaURL, "#")
 	if p, err := url.PathUnescape(fragment); err == nil {
 		if schema, _, err := resolve(s.doc, p); err == nil {
@@ -129,7 +132,7 @@ func (s *speaker) patternWords(schemaURL, pattern string) string {
 			}
 		}
 	}
-	return "must match " + pattern
+	return usual
 }
 
 func pointer(parts []string) string {

@@ -52,3 +52,14 @@ func (p Plan) Allows(agent string) bool {
 	}
 	return false
 }
+
+// Included returns those of some agents that the plan includes, never nil.
+func (p Plan) Included(agents []string) []string {
+	in := []string{}
+	for _, a := range agents {
+		if p.Allows(a) {
+			in = append(in, a)
+		}
+	}
+	return in
+}

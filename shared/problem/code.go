@@ -50,7 +50,7 @@ var table = []Info{
 	{InvalidSignature, 400, "The signature is not accepted.", false},
 	{Unauthorized, 401, "The key is not accepted.", false},
 	{InsufficientScope, 403, "The key lacks a scope.", false},
-	{PlanLimit, 403, "The plan does not include this.", false},
+	{PlanLimit, 403, "The account's limits do not allow this.", false},
 	{TenantInactive, 403, "The account is not active.", false},
 	{TenantClosed, 409, "The account is closed.", false},
 	{NotFound, 404, "Not found.", false},

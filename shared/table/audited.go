@@ -104,6 +104,7 @@ func tenantFacts(t tenant.Tenant) map[string]string {
 	return map[string]string{
 		"name": t.Name, "email": t.Email, "plan": e.Plan, "plan_source": string(t.PlanSource), "state": string(e.State),
 		"limits.runs_per_day": number(e.Overrides.RunsPerDay), "limits.concurrent_runs": number(e.Overrides.ConcurrentRuns),
+		"limits.agents": string(e.Overrides.Agents), "limits.max_timeout_seconds": number(e.Overrides.MaxTimeoutSeconds),
 		"limits.weight": number(e.Overrides.Weight), "limits.requests_per_minute": number(e.Overrides.RequestsPerMinute),
 	}
 }

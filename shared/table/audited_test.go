@@ -117,10 +117,11 @@ func TestAChangeTellsWhatWasBefore(t *testing.T) {
 	}
 	_, err := b.ChangeTenant(b.ctx, b.tenant, by("tenant.update"), func(tn tenant.Tenant) (tenant.Tenant, error) {
 		free, state := "free", tenant.Suspended
-		return tn.Apply(tenant.Change{Plan: &free, State: &state, Limits: &tenant.Overrides{RunsPerDay: 7}})
+		return tn.Apply(tenant.Change{Plan: &free, State: &state, Limits: tenant.OverridesChange{RunsPerDay: tenant.To(7), Agents: tenant.To(tenant.AgentsOf("codex", "aider")), MaxTimeoutSeconds: tenant.To(90)}})
 	})
 	b.must(err)
-	check("tenant.update", audit.Change{Field: "limits.runs_per_day", After: "7"}, audit.Change{Field: "plan", Before: "pro", After: "free"},
+	check("tenant.update", audit.Change{Field: "limits.agents", After: "aider codex"}, audit.Change{Field: "limits.max_timeout_seconds", After: "90"},
+		audit.Change{Field: "limits.runs_per_day", After: "7"}, audit.Change{Field: "plan", Before: "pro", After: "free"},
 		audit.Change{Field: "plan_source", After: "operator"}, audit.Change{Field: "state", Before: "active", After: "suspended"})
 
 	until := start.Add(time.Hour)

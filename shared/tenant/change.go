@@ -13,8 +13,8 @@ type Change struct {
 	Name, Email *string
 	Plan        *string
 	PlanSource  *PlanSource // by itself it hands the plan over; a plan alone is the operator's
-	Limits      *Overrides  // replace all overrides
-	State       *State      // active or suspended; Closed only by Close
+	Limits      OverridesChange
+	State       *State // active or suspended; Closed only by Close
 }
 
 // ErrClosed means that a tenant was closed, which is for ever.
@@ -38,9 +38,7 @@ func (t Tenant) Apply(c Change) (Tenant, error) {
 	if c.PlanSource != nil {
 		t.PlanSource = *c.PlanSource
 	}
-	if c.Limits != nil {
-		t.Entitlement.Overrides = *c.Limits
-	}
+	t.Entitlement.Overrides = c.Limits.apply(t.Entitlement.Overrides)
 	if c.State != nil {
 		t.Entitlement.State = *c.State
 	}

@@ -19,16 +19,6 @@ const (
 	Closed    State = "closed"
 )
 
-// Overrides replace single limits of the plan for one tenant. Zero means "as
-// the plan says".
-type Overrides struct {
-	RunsPerDay     int `json:"runs_per_day,omitempty"`
-	ConcurrentRuns int `json:"concurrent_runs,omitempty"`
-	Weight         int `json:"weight,omitempty"`
-
-	RequestsPerMinute int `json:"requests_per_minute,omitempty"`
-}
-
 // Entitlement is what a tenant may do. Every key of the tenant carries a copy,
 // so that one read authorises a request; Version tells whether a copy is stale.
 type Entitlement struct {
@@ -45,19 +35,7 @@ func (e Entitlement) Limits() (plan.Plan, error) {
 	if !ok {
 		return plan.Plan{}, fmt.Errorf("unknown plan %q", e.Plan)
 	}
-	if e.Overrides.RunsPerDay != 0 {
-		p.RunsPerDay = e.Overrides.RunsPerDay
-	}
-	if e.Overrides.ConcurrentRuns != 0 {
-		p.ConcurrentRuns = e.Overrides.ConcurrentRuns
-	}
-	if e.Overrides.Weight != 0 {
-		p.Weight = e.Overrides.Weight
-	}
-	if e.Overrides.RequestsPerMinute != 0 {
-		p.RequestsPerMinute = e.Overrides.RequestsPerMinute
-	}
-	return p, nil
+	return e.Overrides.over(p), nil
 }
 
 // Tenant is a paying team.

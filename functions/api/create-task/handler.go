@@ -128,7 +128,7 @@ func refusal(err error, limits plan.Plan, now time.Time) error {
 	var quota *table.QuotaError
 	switch {
 	case errors.As(err, &quota):
-		p := problem.New(problem.QuotaExceeded, fmt.Sprintf("The plan %s allows %d runs a day; %d are used and this task wants %d.",
+		p := problem.New(problem.QuotaExceeded, fmt.Sprintf("Your account, on the plan %s, may start %d runs a day; %d are used and this task wants %d.",
 			limits.Name, quota.Limit, quota.Used, quota.Wanted))
 		p.Quota = &problem.Quota{Limit: quota.Limit, Used: quota.Used, ResetsAt: quota.ResetsAt}
 		p.RetryAfter = quota.ResetsAt.Sub(now)

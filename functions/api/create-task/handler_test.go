@@ -184,6 +184,33 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 }
 
+// What the operator set for the one tenant counts, and not what the plan says: the
+// refusals say so too.
+func TestOverridesAreJudgedBy(t *testing.T) {
+	c := clock.NewManual(settlementtest.Start)
+	a := apitest.New(t, enginetest.Table(t, c), c, "pro")
+	w := on(t, a, a.Table)
+	_, w.Caller = a.NewTenant(tenant.Entitlement{Plan: "free", State: tenant.Active, Version: 1, Overrides: tenant.Overrides{
+		Agents: tenant.AgentsOf("codex", "gemini"), MaxTimeoutSeconds: 1200, RunsPerDay: 3}})
+	w.Caller.Scopes = tenant.Scopes
+	w.SetSecrets(w.Caller)
+	refused := func(code problem.Code, field, detail string, fields map[string]any) {
+		t.Helper()
+		if p := w.post(body(fields)).Refused(t, code, field); p.Detail != detail {
+			t.Errorf("%s", p.Detail)
+		}
+	}
+	refused(problem.PlanLimit, "/agents/1", "Your account, on the plan free, may use codex, gemini.", map[string]any{"agents": []any{"codex", "claude"}})
+	refused(problem.PlanLimit, "/timeout_seconds", "Your account, on the plan free, may set up to 1200 seconds.", map[string]any{"agents": []any{"codex"}, "timeout_seconds": 1201})
+	refused(problem.PlanLimit, "/agents", "Your account, on the plan free, may start 3 runs a day.", map[string]any{"agents": []any{"codex", "codex", "codex", "codex"}})
+	var got api.Task
+	w.post(body(map[string]any{"agents": []any{"all"}, "timeout_seconds": 1200})).Into(t, 202, &got)
+	if len(got.Runs) != 2 || got.Runs[0].Agent != "codex" || got.Runs[1].Agent != "gemini" || got.TimeoutSeconds != 1200 {
+		t.Errorf("%+v", got)
+	}
+	refused(problem.QuotaExceeded, "", "Your account, on the plan free, may start 3 runs a day; 2 are used and this task wants 2.", map[string]any{"agents": []any{"all"}})
+}
+
 func TestFiftyEqualSubmissionsAtOnceMakeOneTask(t *testing.T) {
 	w := newWorld(t, "pro")
 	answers := make([]apitest.Answer, 50)

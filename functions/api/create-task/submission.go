@@ -57,16 +57,16 @@ func (in submission) task(tenantID string, limits plan.Plan, schemes []string, n
 	}
 	if day := limits.RunsPerDay; day != plan.Unlimited && len(choices) > day {
 		// No wait would help: that is no quota that resets.
-		return task.Task{}, problem.New(problem.PlanLimit, fmt.Sprintf("The plan %s allows %d runs a day.", limits.Name, day),
-			problem.Field{Field: "/agents", Message: fmt.Sprintf("must be at most %d runs in the plan %s, and are %d", day, limits.Name, len(choices))})
+		return task.Task{}, problem.New(problem.PlanLimit, fmt.Sprintf("Your account, on the plan %s, may start %d runs a day.", limits.Name, day),
+			problem.Field{Field: "/agents", Message: fmt.Sprintf("must be at most %d runs, and are %d", day, len(choices))})
 	}
 	timeout := time.Duration(in.TimeoutSeconds) * time.Second
 	if timeout == 0 {
 		timeout = min(task.DefaultTimeout, limits.MaxTimeout)
 	}
 	if timeout > limits.MaxTimeout {
-		return task.Task{}, problem.New(problem.PlanLimit, fmt.Sprintf("The plan %s allows up to %d seconds.", limits.Name, int(limits.MaxTimeout.Seconds())),
-			problem.Field{Field: "/timeout_seconds", Message: fmt.Sprintf("must be at most %d in the plan %s", int(limits.MaxTimeout.Seconds()), limits.Name)})
+		return task.Task{}, problem.New(problem.PlanLimit, fmt.Sprintf("Your account, on the plan %s, may set up to %d seconds.", limits.Name, int(limits.MaxTimeout.Seconds())),
+			problem.Field{Field: "/timeout_seconds", Message: fmt.Sprintf("must be at most %d", int(limits.MaxTimeout.Seconds()))})
 	}
 	if in.Priority == "" {
 		in.Priority = task.Normal
@@ -121,18 +121,18 @@ func (in submission) choices(limits plan.Plan) (out []choice, wrong []problem.Fi
 	return out, wrong
 }
 
-// allowedBy refuses agents that the plan does not include.
+// allowedBy refuses agents that the tenant's limits do not include.
 func allowedBy(limits plan.Plan, choices []choice) error {
 	var wrong []problem.Field
 	for _, c := range choices {
 		if !limits.Allows(c.agent.Name) {
-			wrong = append(wrong, problem.Field{Field: c.field, Message: fmt.Sprintf("%s is not in the plan %s", c.agent.Name, limits.Name)})
+			wrong = append(wrong, problem.Field{Field: c.field, Message: fmt.Sprintf("%s is not among your account's agents", c.agent.Name)})
 		}
 	}
 	if len(wrong) == 0 {
 		return nil
 	}
-	return problem.New(problem.PlanLimit, fmt.Sprintf("The plan %s includes the agents %s.", limits.Name, strings.Join(limits.Agents, ", ")), wrong...)
+	return problem.New(problem.PlanLimit, fmt.Sprintf("Your account, on the plan %s, may use %s.", limits.Name, strings.Join(limits.Agents, ", ")), wrong...)
 }
 
 // withKeys refuses choices whose provider's key the tenant has not set: their

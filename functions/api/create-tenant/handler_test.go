@@ -26,9 +26,10 @@ func TestATenantIsMadeWithItsFirstKey(t *testing.T) {
 	issuer := apikey.NewIssuer(hasher, bytes.Repeat([]byte("s"), 32))
 	route := apitest.Serve(t, "POST", "/v1/tenants", handler{store, issuer, c}.handle)
 	var got created
-	a := route.AsOperator(apitest.Request{Body: `{"name":"Acme","email":"dev@acme.example","plan":"pro","limits":{"concurrent_runs":9}}`})
+	a := route.AsOperator(apitest.Request{Body: `{"name":"Acme","email":"dev@acme.example","plan":"pro","limits":{"concurrent_runs":9,"agents":["codex","claude"],"max_timeout_seconds":1200}}`})
 	a.Into(t, 201, &got)
-	if a.Header["Location"] != "/v1/tenants/"+got.ID || got.Plan != "pro" || got.State != "active" || got.Limits.ConcurrentRuns != 9 || *got.Limits.RunsPerDay != 100 {
+	if a.Header["Location"] != "/v1/tenants/"+got.ID || got.Plan != "pro" || got.State != "active" || got.Limits.ConcurrentRuns != 9 || *got.Limits.RunsPerDay != 100 ||
+		fmt.Sprint(got.Limits.Agents) != "[claude codex]" || got.Limits.MaxTimeoutSeconds != 1200 {
 		t.Errorf("%+v %v", got, a.Header)
 	}
 	tn, err := store.Tenant(t.Context(), got.ID)

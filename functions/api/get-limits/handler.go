@@ -59,16 +59,11 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	if err != nil {
 		return api.Response{}, err
 	}
-	v := limits{Plan: p.Name, State: string(s.Entitlement.State), Agents: []string{}, MaxTimeoutSeconds: int(p.MaxTimeout.Seconds()), RequestsPerMinute: p.RequestsPerMinute,
+	v := limits{Plan: p.Name, State: string(s.Entitlement.State), Agents: p.Included(agent.Names()), MaxTimeoutSeconds: int(p.MaxTimeout.Seconds()), RequestsPerMinute: p.RequestsPerMinute,
 		RunsToday:      day{Used: used, ResetsAt: now.Truncate(24 * time.Hour).Add(24 * time.Hour).Format(time.RFC3339)},
 		ConcurrentRuns: slots{Limit: p.ConcurrentRuns, Running: s.Load.Running, Waiting: s.Load.Waiting}}
 	if p.RunsPerDay != plan.Unlimited {
 		v.RunsToday.Limit = &p.RunsPerDay
-	}
-	for _, name := range agent.Names() {
-		if p.Allows(name) {
-			v.Agents = append(v.Agents, name)
-		}
 	}
 	return api.OK(v), nil
 }

@@ -45,11 +45,11 @@ func TestLimitsOfOtherPlansAndOfNow(t *testing.T) {
 	if v.RunsToday.Limit != nil || v.ConcurrentRuns.Limit != 20 {
 		t.Errorf("enterprise: %+v", v)
 	}
-	_, free := w.NewTenant(tenant.Entitlement{Plan: "free", Overrides: tenant.Overrides{RunsPerDay: 3}, State: tenant.Suspended, Version: 7})
+	_, free := w.NewTenant(tenant.Entitlement{Plan: "free", Overrides: tenant.Overrides{RunsPerDay: 3, Agents: tenant.AgentsOf("grok", "aider"), MaxTimeoutSeconds: 77}, State: tenant.Suspended, Version: 7})
 	free.Scopes = tenant.Scopes
 	free.Entitlement = tenant.Entitlement{Plan: "enterprise", State: tenant.Active, Version: 1} // what the authorizer saw before
 	route.As(free, apitest.Request{}).Into(t, 200, &v)
-	if v.Plan != "free" || v.State != "suspended" || *v.RunsToday.Limit != 3 || fmt.Sprint(v.Agents) != "[claude]" {
+	if v.Plan != "free" || v.State != "suspended" || *v.RunsToday.Limit != 3 || fmt.Sprint(v.Agents) != "[grok aider]" || v.MaxTimeoutSeconds != 77 {
 		t.Errorf("free, suspended: %+v", v)
 	}
 }

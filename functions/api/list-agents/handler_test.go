@@ -17,11 +17,21 @@ func caller(plan string, scopes ...string) tenant.Caller {
 	return tenant.Caller{Tenant: id.New(id.Tenant, settlementtest.Start), KeyHash: "h", Scopes: scopes, Entitlement: tenant.Entitlement{Plan: plan, State: tenant.Active}}
 }
 
-func TestTheAgentsAreThoseOfThePlan(t *testing.T) {
+func TestTheAgentsAreThoseOfThePlanOrOfTheTenantsOwn(t *testing.T) {
 	route := apitest.Serve(t, "GET", "/v1/agents", handler{}.handle)
-	for plan, want := range map[string][]string{"free": {"claude"}, "pro": agent.Names(), "enterprise": agent.Names()} {
+	for _, c := range []struct {
+		plan string
+		own  tenant.Agents
+		want []string
+	}{
+		{"free", "", []string{"claude"}}, {"pro", "", agent.Names()}, {"enterprise", "", agent.Names()},
+		{"free", tenant.AllAgents, agent.Names()}, {"pro", tenant.AgentsOf("grok", "codex"), []string{"codex", "grok"}},
+	} {
+		plan, want := c.plan, c.want
 		var got api.Page[entry]
-		route.As(caller(plan, "tasks:read"), apitest.Request{}).Into(t, 200, &got)
+		who := caller(plan, "tasks:read")
+		who.Entitlement.Overrides.Agents = c.own
+		route.As(who, apitest.Request{}).Into(t, 200, &got)
 		var names []string
 		for _, a := range got.Data {
 			names = append(names, a.Name)

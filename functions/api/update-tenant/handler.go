@@ -26,13 +26,14 @@ type handler struct {
 	clock clock.Clock
 }
 
-// handle changes what the body names. What waits under the old limits may start
+// handle changes what the body names, and leaves the rest as it is at that moment,
+// single overrides too: nobody's change is undone unseen. What waits under the old limits may start
 // under the new ones, so the scheduler is woken; a lost wakeup is made good by
 // the reaper.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
 	var in struct {
 		Name, Email, Plan *string
-		Limits            *tenant.Overrides
+		Limits            tenant.OverridesChange
 		State             *tenant.State
 		PlanSource        *tenant.PlanSource `json:"plan_source"`
 	}

@@ -76,6 +76,35 @@ func TestASuspendedTenantStartsNothing(t *testing.T) {
 	}
 }
 
+// Operators who change different limits at once all get their way: none sends back
+// what another has just changed.
+func TestOfChangesAtOnceNoneUndoesAnother(t *testing.T) {
+	w, route, _ := newWorld(t)
+	route.AsOperator(apitest.Request{ID: w.Tenant, Body: `{"limits":{"runs_per_day":7,"weight":3}}`}).Into(t, 200, nil)
+	var wait sync.WaitGroup
+	for _, body := range []string{`{"limits":{"concurrent_runs":40}}`, `{"limits":{"agents":["codex","claude"]}}`, `{"limits":{"max_timeout_seconds":1200}}`,
+		`{"limits":{"weight":null}}`, `{"limits":{"requests_per_minute":99}}`, `{"name":"New"}`, `{"plan":"enterprise"}`, `{"state":"suspended"}`} {
+		wait.Go(func() {
+			for a := route.AsOperator(apitest.Request{ID: w.Tenant, Body: body}); a.Status != 200; a = route.AsOperator(apitest.Request{ID: w.Tenant, Body: body}) {
+				if a.Status != 503 {
+					t.Errorf("%s: %d %s", body, a.Status, a.Body)
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+	tn, err := w.Table.Tenant(t.Context(), w.Tenant)
+	w.Must(err)
+	want := tenant.Overrides{RunsPerDay: 7, ConcurrentRuns: 40, Agents: tenant.AgentsOf("claude", "codex"), MaxTimeoutSeconds: 1200, RequestsPerMinute: 99}
+	if e := tn.Entitlement; e.Overrides != want || e.Plan != "enterprise" || e.State != tenant.Suspended || tn.Name != "New" {
+		t.Errorf("%+v", tn)
+	}
+	if k, err := w.KeyByHash(t.Context(), w.Caller.KeyHash); err != nil || k.Entitlement != tn.Entitlement {
+		t.Errorf("its key has %+v, %v", k.Entitlement, err)
+	}
+}
+
 // Whoever changes a tenant at once with others, each change counts once.
 func TestChangesAtOnceAllCount(t *testing.T) {
 	w, route, _ := newWorld(t)
@@ -109,7 +138,8 @@ func TestAClosedTenantStaysClosed(t *testing.T) {
 
 func TestAChangeThatIsNoneIsRefused(t *testing.T) {
 	w, route, _ := newWorld(t)
-	for _, body := range []string{`{}`, `{"state":"closed"}`, `{"plan":null}`, `{"limits":{"weight":0}}`, `{"version":9}`} {
+	for _, body := range []string{`{}`, `{"state":"closed"}`, `{"plan":null}`, `{"limits":{"weight":0}}`, `{"limits":{}}`, `{"limits":null}`, `{"limits":{"runs_per_day":0}}`,
+		`{"limits":{"agents":[]}}`, `{"limits":{"agents":["clod"]}}`, `{"limits":{"agents":["claude","claude"]}}`, `{"limits":{"max_timeout_seconds":3601}}`, `{"limits":{"luck":null}}`, `{"version":9}`} {
 		if a := route.AsOperator(apitest.Request{ID: w.Tenant, Body: body}); a.Status != 422 {
 			t.Errorf("%s: %d %s", body, a.Status, a.Body)
 		}
