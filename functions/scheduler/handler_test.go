@@ -14,7 +14,9 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"outpost/infra/local/engines/enginetest"
+	"outpost/shared/audit"
 	"outpost/shared/clock"
+	"outpost/shared/id"
 	"outpost/shared/metric"
 	"outpost/shared/settlement/settlementtest"
 	"outpost/shared/table"
@@ -152,6 +154,56 @@ func TestNothingStartsForATenantThatIsNotActive(t *testing.T) {
 	w.wake(w.s, w.Tenant)
 	if l := w.Load(); l.Running != 0 || l.Waiting != 1 {
 		t.Errorf("load: %+v", l)
+	}
+}
+
+// What a change of the limits lets start is started though the wakeup was lost: the
+// change itself puts the tenant back into the index that everybody looks at.
+func TestWhatANewLimitLetsStartIsFoundThroughTheIndex(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after tenant.Change
+		running       [2]int
+	}{
+		"a suspended tenant that is active again": {tenant.Change{State: new(tenant.Suspended)}, tenant.Change{State: new(tenant.Active)}, [2]int{0, 5}},
+		"a greater plan":                {tenant.Change{}, tenant.Change{Plan: new("enterprise")}, [2]int{5, 9}},
+		"an override":                   {tenant.Change{Limits: tenant.OverridesChange{ConcurrentRuns: tenant.To(2)}}, tenant.Change{Limits: tenant.OverridesChange{ConcurrentRuns: tenant.To(7)}}, [2]int{2, 7}},
+		"an override that is taken off": {tenant.Change{Limits: tenant.OverridesChange{ConcurrentRuns: tenant.To(2)}}, tenant.Change{Limits: tenant.OverridesChange{ConcurrentRuns: tenant.To(0)}}, [2]int{2, 5}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			change := func(c tenant.Change) {
+				by := table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now(), Action: "tenant.update", Actor: "test"}}
+				_, err := w.ChangeTenant(t.Context(), w.Tenant, by, func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(c) })
+				w.Must(err)
+			}
+			w.Submit(9)
+			change(c.before)
+			for i, step := range []func(){func() {}, func() { change(c.after) }} {
+				step()
+				w.wake(w.s) // on nobody's behalf
+				w.wake(w.s)
+				if l := w.Load(); l.Running != c.running[i] || l.Waiting != 9-c.running[i] {
+					t.Errorf("step %d: %+v, want %d running", i, l, c.running[i])
+				}
+				if ids := w.waiting(); len(ids) != 0 {
+					t.Errorf("step %d: at its cap the tenant is still in the index: %v", i, ids)
+				}
+			}
+		})
+	}
+}
+
+// A scheduler that judged by the old limits does not park a tenant that has new
+// ones.
+func TestALookOfThePastParksNobody(t *testing.T) {
+	w := newWorld(t)
+	w.Submit(1)
+	seen := w.Load()
+	by := table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now(), Action: "tenant.update", Actor: "test"}}
+	_, err := w.ChangeTenant(t.Context(), w.Tenant, by, func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(tenant.Change{Plan: new("enterprise")}) })
+	w.Must(err)
+	if err := w.Park(t.Context(), w.Tenant, seen); !errors.Is(err, table.ErrStale) || len(w.waiting()) != 1 {
+		t.Errorf("%v, in the index: %v", err, w.waiting())
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 
+	"github.com/guregu/dynamo/v2"
+
 	"outpost/shared/audit"
 	"outpost/shared/plan"
 	"outpost/shared/task"
@@ -81,9 +83,7 @@ func (t *Table) admission(tenantID string, a Admission) writeTx {
 	if i := a.Idempotency; i != nil {
 		tx.Put(t.keep(tenantID, *i))
 	}
-	tx.Update(t.items.Update("PK", pk).Range("SK", loadSK).
-		Add("Waiting", n).Add("Running", 0).Add("Version", 1).
-		Set("GSI2PK", waitingPK(tenantID)).SetIfNotExists("GSI2SK", waitingSK(tenantID, 0)))
+	tx.Update(t.waits(tenantID).Add("Waiting", n).Add("Running", 0).Add("Version", 1))
 	tx.Put(t.items.Put(promptRow{key{pk, promptSK(a.Task.ID)}, a.Prompt}))
 	tx.Put(t.items.Put(newAuditRow(tenantID, a.Audit)))
 	for _, r := range a.Task.Runs {
@@ -96,6 +96,13 @@ func (t *Table) admission(tenantID string, a Admission) writeTx {
 		tx.Put(t.items.Put(newQueueRow(tenantID, r)))
 	}
 	return tx
+}
+
+// waits is an update of a tenant's load, made if need be, that puts the tenant into
+// the waiting index.
+func (t *Table) waits(tenantID string) *dynamo.Update {
+	return t.items.Update("PK", tenantPK(tenantID)).Range("SK", loadSK).
+		Set("GSI2PK", waitingPK(tenantID)).SetIfNotExists("GSI2SK", waitingSK(tenantID, 0))
 }
 
 type failedTx struct{ err error }

@@ -96,7 +96,10 @@ func (t *Table) ChangeTenant(ctx context.Context, tenantID string, by By, rule f
 }
 
 // replace writes a tenant that is still as it was read, and what it may do on its
-// keys if that is otherwise.
+// keys if that is otherwise. What waited under the old limits may start under the
+// new ones: the tenant is back in the waiting index, so that the scheduler finds it
+// though its wakeup be lost, and a scheduler that judged by the old ones parks it
+// no more.
 func (t *Table) replace(tx *dynamo.WriteTx, was, now tenant.Tenant, keys []slotRow) {
 	tx.Put(t.items.Put(newTenantRow(now)).If("'Tenant'.'Entitlement'.'Version' = ?", was.Entitlement.Version))
 	if now.Entitlement == was.Entitlement {
@@ -105,6 +108,7 @@ func (t *Table) replace(tx *dynamo.WriteTx, was, now tenant.Tenant, keys []slotR
 	for _, k := range keys {
 		tx.Update(t.items.Update("PK", keyPK(k.Hash)).Range("SK", keySK).Set("'Key'.'Entitlement'", now.Entitlement).If("attribute_exists(PK)"))
 	}
+	tx.Update(t.waits(now.ID).Add("Waiting", 0).Add("Running", 0).Add("Version", 1))
 }
 
 // Tenant returns a tenant.
