@@ -2,5 +2,6 @@ package main
 
 // adminCommand is what the operator's key opens.
 type adminCommand struct {
-	Audit adminAuditCommand `cmd:"" help:"The exported audit trail of a tenant."`
+	Tenants adminTenantsCommand `cmd:"" help:"The tenants: make, show, change, suspend and close them."`
+	Audit   adminAuditCommand   `cmd:"" help:"The exported audit trail of a tenant."`
 }

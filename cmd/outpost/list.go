@@ -76,8 +76,21 @@ func moment(text string, now time.Time) (time.Time, error) {
 	if at, err := time.ParseInLocation(time.DateOnly, text, time.Local); err == nil {
 		return at, nil
 	}
-	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+	if ago, err := span(text); err == nil && ago >= 0 {
 		return now.Add(-ago), nil
 	}
 	return time.Time{}, errors.New("must be a time, a day, or how long ago, as 2026-11-23T10:00:00Z, 2026-11-23 or 36h")
+}
+
+// deadline reads a time, a day in local time, or in how long, to the second;
+// empty is none.
+func deadline(text string, now time.Time) (time.Time, error) {
+	if in, err := span(text); err == nil && in > 0 {
+		return now.Add(in).UTC().Truncate(time.Second), nil
+	}
+	at, err := moment(text, now)
+	if err != nil || text != "" && !at.After(now) {
+		return at, errors.New("must be a time to come, a day, or in how long, as 2026-11-23T10:00:00Z, 2026-11-23 or 90d")
+	}
+	return at.UTC().Truncate(time.Second), nil
 }

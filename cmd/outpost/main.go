@@ -36,9 +36,11 @@ type grammar struct {
 	Logs    logsCommand    `cmd:"" help:"Show what the agents did."`
 	Diff    diffCommand    `cmd:"" help:"Write a run's patch, or the best one of a task, to stdout."`
 	Cancel  cancelCommand  `cmd:"" help:"Cancel a task or a run."`
-	Agents  agentsCommand  `cmd:"" help:"List the agents of your plan."`
+	Agents  agentsCommand  `cmd:"" help:"List the agents that you may use."`
+	Keys    keysCommand    `cmd:"" help:"Your API keys."`
 	Secrets secretsCommand `cmd:"" help:"Your providers' keys and your git token."`
 	Usage   usageCommand   `cmd:"" help:"What your runs took: tokens, time, cost."`
+	Limits  limitsCommand  `cmd:"" help:"What you may do, and how much of it is used."`
 	Audit   auditCommand   `cmd:"" help:"Who changed what, newest first."`
 	Admin   adminCommand   `cmd:"" help:"For who runs this Outpost. The operator's key stands in OUTPOST_OPERATOR_KEY."`
 	Version versionCommand `cmd:"" help:"Show the client's version."`

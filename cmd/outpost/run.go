@@ -1,10 +1,7 @@
 package main
 
 import (
-	"context"
-	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,20 +16,20 @@ import (
 )
 
 type runCommand struct {
-	Repo           string        `short:"r" required:"" placeholder:"URL" help:"Repository to clone. A path, as in -r ., means the git repository there, for an Outpost on this machine; only what is committed counts."`
-	Ref            string        `placeholder:"REF" help:"Branch, tag or commit (default: the repository's default branch)."`
-	Agents         []string      `placeholder:"LIST" default:"all" help:"Agents, each with a model if you like: claude,codex:gpt-5. Or all of your plan, the default."`
-	Setup          string        `placeholder:"CMD" help:"Shell command that prepares a checkout, as in 'npm ci'."`
-	Verify         string        `placeholder:"CMD" help:"Shell command that exits 0 when a patch is good, as in 'npm test'."`
-	Timeout        time.Duration `placeholder:"10m" help:"Time for each run (default: the service's, 5m)."`
-	Budget         *float64      `placeholder:"USD" help:"What the task may cost at the providers, as in 2.50."`
-	Tag            []string      `placeholder:"TAG" sep:"none" help:"Tag of the task. May be repeated."`
-	Priority       string        `placeholder:"P" enum:"high,normal,low," default:"" help:"high, normal or low among your own tasks."`
-	PromptFile     string        `placeholder:"FILE" help:"Read the prompt from a file."`
-	IdempotencyKey string        `placeholder:"KEY" help:"Name of this submission: with the same name it is made once in 24 hours, however often the command is repeated (default: a random one)."`
-	JSON           bool          `name:"json" help:"Write the task as one JSON document to stdout at the end."`
-	Detach         bool          `short:"d" help:"Do not follow: write the task's id and leave."`
-	Prompt         string        `arg:"" optional:"" help:"What the agents are to do; - reads it from stdin."`
+	Repo       string        `short:"r" required:"" placeholder:"URL" help:"Repository to clone. A path, as in -r ., means the git repository there, for an Outpost on this machine; only what is committed counts."`
+	Ref        string        `placeholder:"REF" help:"Branch, tag or commit (default: the repository's default branch)."`
+	Agents     []string      `placeholder:"LIST" default:"all" help:"Agents, each with a model if you like: claude,codex:gpt-5. Or all of your plan, the default."`
+	Setup      string        `placeholder:"CMD" help:"Shell command that prepares a checkout, as in 'npm ci'."`
+	Verify     string        `placeholder:"CMD" help:"Shell command that exits 0 when a patch is good, as in 'npm test'."`
+	Timeout    time.Duration `placeholder:"10m" help:"Time for each run (default: the service's, 5m)."`
+	Budget     *float64      `placeholder:"USD" help:"What the task may cost at the providers, as in 2.50."`
+	Tag        []string      `placeholder:"TAG" sep:"none" help:"Tag of the task. May be repeated."`
+	Priority   string        `placeholder:"P" enum:"high,normal,low," default:"" help:"high, normal or low among your own tasks."`
+	PromptFile string        `placeholder:"FILE" help:"Read the prompt from a file."`
+	once
+	JSON   bool   `name:"json" help:"Write the task as one JSON document to stdout at the end."`
+	Detach bool   `short:"d" help:"Do not follow: write the task's id and leave."`
+	Prompt string `arg:"" optional:"" help:"What the agents are to do; - reads it from stdin."`
 }
 
 // Help is the end of outpost run --help.
@@ -47,17 +44,10 @@ func (c *runCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	key := c.IdempotencyKey
-	if key == "" {
-		key = rand.Text()
-	}
+	key := c.key()
 	t, replayed, err := s.api.Create(s.ctx, submission, key)
-	var unreachable *client.Unreachable
-	if errors.Is(err, context.Canceled) || errors.As(err, &unreachable) {
-		fmt.Fprintf(s.stderr, "outpost: it is not known whether the task was submitted. To make sure that it is, once, repeat the command with --idempotency-key %s\n", key)
-	}
 	if err != nil {
-		return err
+		return s.unsure(err, "the task was submitted", "--idempotency-key "+key)
 	}
 	if replayed {
 		fmt.Fprintf(s.stderr, "This submission was made before: task %s.\n", t.ID)

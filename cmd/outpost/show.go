@@ -45,7 +45,7 @@ func (c *getCommand) Run(s *session) error {
 		}
 		return s.showRun(r)
 	}
-	t, err := s.api.Task(s.ctx, string(c.ID))
+	t, err := s.api.TaskInQueue(s.ctx, string(c.ID))
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (c *getCommand) Run(s *session) error {
 		state = string(t.Outcome)
 	}
 	facts := [][2]string{
-		{"task", t.ID}, {"state", state}, {"repo", t.Repo}, {"ref", t.Ref}, {"commit", t.Commit}, {"prompt", firstLine(t.Prompt)},
+		{"task", t.ID}, {"state", state}, {"queue", place(t.Queue)}, {"repo", t.Repo}, {"ref", t.Ref}, {"commit", t.Commit}, {"prompt", firstLine(t.Prompt)},
 		{"verify", t.Verify}, {"tags", strings.Join(t.Tags, " ")}, {"created", when(t.CreatedAt)}, {"ended", when(t.FinishedAt)},
 	}
 	if err := s.showFacts(facts); err != nil {
@@ -65,6 +65,18 @@ func (c *getCommand) Run(s *session) error {
 	}
 	fmt.Fprintln(s.stdout)
 	return s.summary(t)
+}
+
+// place says where a task stands in the queue; nothing for one that does not wait.
+func place(q *client.Queue) string {
+	if q == nil || q.Position == nil {
+		return ""
+	}
+	text := fmt.Sprintf("place %d of your own", *q.Position)
+	if !q.EstimatedStartAt.IsZero() {
+		text += ", may start at about " + when(q.EstimatedStartAt)
+	}
+	return text
 }
 
 func (s *session) showRun(r client.Run) error {

@@ -56,6 +56,13 @@ type Script struct {
 	// Refuse, when set, may answer a request in place of the API: it returns
 	// whether it did. Its answers are not held against the contract.
 	Refuse func(w http.ResponseWriter, r *http.Request) bool
+	// Cut, when set, may cut the answer to a request off after the API did its work.
+	Cut func(r *http.Request) bool
+	// Place is a task's in the queue, and when it may start; 0: nothing waits.
+	Place      int
+	MayStartAt time.Time
+	// Tenants are there from the start, oldest first, as the API shows them.
+	Tenants []map[string]any
 	// Audit are the events of the trail, newest first, as the API shows them.
 	Audit []map[string]any
 	// Exports are the exported trail, the oldest first. Their URLs lead to files.
@@ -76,6 +83,7 @@ type API struct {
 	looks    map[string]int
 	byKey    map[string]map[string]any
 	set      map[string]string // secrets: value and host
+	keys     []map[string]any  // newest last
 }
 
 // Start serves an API until the test ends.
@@ -101,6 +109,15 @@ func Start(t testing.TB, script Script) *API {
 		"GET /v1/secrets":            a.secrets,
 		"PUT /v1/secrets/{name}":     a.putSecret,
 		"DELETE /v1/secrets/{name}":  a.deleteSecret,
+		"GET /v1/keys":               a.listKeys,
+		"POST /v1/keys":              a.createKey,
+		"POST /v1/keys/{id}/rotate":  a.rotateKey,
+		"DELETE /v1/keys/{id}":       a.revokeKey,
+		"POST /v1/tenants":           a.createTenant,
+		"GET /v1/tenants":            a.listTenants,
+		"GET /v1/tenants/{id}":       a.tenant,
+		"PATCH /v1/tenants/{id}":     a.changeTenant,
+		"DELETE /v1/tenants/{id}":    a.closeTenant,
 	}
 	routes["GET /v1/audit"], routes["GET /v1/tenants/{id}/audit-exports"] = a.audit, a.auditExports
 	for _, route := range examples {
@@ -182,6 +199,9 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, route string, h func
 		}
 	}
 	w.Header().Set("Content-Type", kind)
+	if a.Cut != nil && a.Cut(r) {
+		panic(http.ErrAbortHandler) // it is done, and nobody learns of it
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(encoded)
 }
@@ -300,6 +320,7 @@ func (a *API) task(r *http.Request, _ map[string]any) (int, any) {
 	a.looks[taskID]++
 	switch {
 	case t["state"] == "completed":
+	case a.Place > 0:
 	case a.looks[taskID] > a.Looks:
 		a.complete(t)
 	default:
@@ -310,7 +331,14 @@ func (a *API) task(r *http.Request, _ map[string]any) (int, any) {
 			run.(map[string]any)["attempt"] = 1
 		}
 	}
-	return 200, t
+	if r.URL.Query().Get("include") != "queue" {
+		return 200, t
+	}
+	queue := map[string]any{"position": nil, "estimated_start_at": nil}
+	if a.Place > 0 {
+		queue = map[string]any{"position": a.Place, "estimated_start_at": a.MayStartAt.Format(time.RFC3339)}
+	}
+	return 200, with(t, map[string]any{"queue": queue})
 }
 
 func (a *API) complete(t map[string]any) {

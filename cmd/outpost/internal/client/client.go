@@ -2,8 +2,8 @@
 // what it sends and reads, so the command-line client shares no code with the
 // server but the words of the domain; a test holds both against the contract.
 //
-// Every call may be repeated: reads and cancels by nature, a submission by its
-// idempotency key. So one rule covers all of them: what may succeed later is
+// Every call may be repeated: reads, changes and cancels by nature, what makes
+// something by its idempotency key. So one rule covers all of them: what may succeed later is
 // tried again, a few times, with growing and random pauses, or when the answer
 // says when.
 package client

@@ -48,7 +48,8 @@ func fields(v any) []string {
 
 func TestEveryFieldThatIsReadIsInTheContract(t *testing.T) {
 	for name, v := range map[string]any{"Task": Task{}, "Run": Run{}, "Problem": Error{}, "TaskEvent": Event{}, "TaskEventPage": Events{}, "RunEventPage": Events{}, "Secret": Secret{}, "NewSecret": NewSecret{}, "AuditEvent": AuditEvent{}, "AuditExportPage": AuditExports{}, "AuditExportHead": AuditHead{},
-		"UsageReport": UsageReport{}, "UsageOfPeriod": Period{}, "UsageOfPart": Part{}} {
+		"UsageReport": UsageReport{}, "UsageOfPeriod": Period{}, "UsageOfPart": Part{},
+		"CreatedTenant": Tenant{}, "TenantLimits": TenantLimits{}, "RotatedKey": Key{}, "Limits": Limits{}} {
 		known := properties(t, name)
 		for _, f := range fields(v) {
 			if !slices.Contains(known, f) {
@@ -58,11 +59,13 @@ func TestEveryFieldThatIsReadIsInTheContract(t *testing.T) {
 	}
 }
 
-func TestASubmissionCanSayAllThatTheContractTakes(t *testing.T) {
-	want, got := properties(t, "NewTask"), fields(NewTask{})
-	slices.Sort(want)
-	slices.Sort(got)
-	if !slices.Equal(want, got) {
-		t.Errorf("the client sends %v, the contract takes %v", got, want)
+func TestARequestCanSayAllThatTheContractTakes(t *testing.T) {
+	for name, v := range map[string]any{"NewTask": NewTask{}, "NewKey": NewKey{}, "NewTenant": NewTenant{}, "TenantChange": TenantChange{}} {
+		want, got := properties(t, name), fields(v)
+		slices.Sort(want)
+		slices.Sort(got)
+		if !slices.Equal(want, got) {
+			t.Errorf("%s: the client sends %v, the contract takes %v", name, got, want)
+		}
 	}
 }

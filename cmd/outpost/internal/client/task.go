@@ -61,8 +61,16 @@ type Task struct {
 	RunCounts  RunCounts    `json:"run_counts"`
 	Runs       []Run        `json:"runs"`
 	BestRun    string       `json:"best_run"` // empty when no run has succeeded
+	Queue      *Queue       `json:"queue"`    // of TaskInQueue alone
 
 	raw json.RawMessage
+}
+
+// Queue is a task's place among the account's own, from 1, and when it may start;
+// nil and zero where that is not known, or nothing waits.
+type Queue struct {
+	Position         *int      `json:"position"`
+	EstimatedStartAt time.Time `json:"estimated_start_at"`
 }
 
 // RunCounts counts a task's runs.
@@ -148,19 +156,19 @@ func (r Run) MarshalJSON() ([]byte, error) { return r.raw, nil }
 // Create submits a task under an idempotency key. Replayed tells that the key
 // was used before with the same task, which is then returned.
 func (c *Client) Create(ctx context.Context, t NewTask, idempotencyKey string) (created Task, replayed bool, err error) {
-	a, err := c.do(ctx, call{
-		method: http.MethodPost, path: "/v1/tasks", body: t,
-		header: http.Header{"Idempotency-Key": {idempotencyKey}},
-	}, &created)
-	if err != nil {
-		return Task{}, false, err
-	}
-	return created, a.header.Get("Idempotent-Replayed") == "true", nil
+	replayed, err = c.post(ctx, "/v1/tasks", t, idempotencyKey, &created)
+	return created, replayed, err
 }
 
 // Task reads a task with its runs.
 func (c *Client) Task(ctx context.Context, id string) (t Task, err error) {
 	_, err = c.do(ctx, call{method: http.MethodGet, path: "/v1/tasks/" + url.PathEscape(id)}, &t)
+	return t, err
+}
+
+// TaskInQueue reads a task with its runs, and its place in the queue.
+func (c *Client) TaskInQueue(ctx context.Context, id string) (t Task, err error) {
+	_, err = c.do(ctx, call{method: http.MethodGet, path: "/v1/tasks/" + url.PathEscape(id), query: url.Values{"include": {"queue"}}}, &t)
 	return t, err
 }
 
