@@ -78,6 +78,12 @@ func From(err error) *Problem {
 	return New(Internal, "Something went wrong on our side. The request id helps us to find it.").Because(err)
 }
 
+// Is tells whether err is or wraps a problem of a code.
+func Is(err error, code Code) bool {
+	var p *Problem
+	return errors.As(err, &p) && p.Code == code
+}
+
 // NotThere is the one answer for an id that is malformed, unknown or another
 // tenant's: three cases that nobody must be able to tell apart.
 func NotThere() *Problem { return New(NotFound, "There is nothing with this id.") }

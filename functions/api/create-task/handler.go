@@ -39,7 +39,8 @@ type handler struct {
 }
 
 // handle admits the task, or refuses it whole. When the tenant's limits have
-// changed since the authorizer saw them, it judges once more by the new ones.
+// changed since the authorizer saw them, it judges once more by the new ones,
+// whether the old ones would have let the task pass or not.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
 	var in submission
 	if err := r.Decode(&in); err != nil {
@@ -54,14 +55,15 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 		in.set[s.Name] = true
 	}
 	res, err := h.admit(ctx, r, in, r.Caller)
-	if errors.Is(err, table.ErrLimitsChanged) {
+	if errors.Is(err, table.ErrLimitsChanged) || problem.Is(err, problem.PlanLimit) {
 		tn, readErr := h.store.Tenant(ctx, r.Caller.Tenant)
 		if readErr != nil {
 			return api.Response{}, readErr
 		}
-		caller := r.Caller
-		caller.Entitlement = tn.Entitlement
-		res, err = h.admit(ctx, r, in, caller)
+		if caller := r.Caller; caller.Entitlement != tn.Entitlement {
+			caller.Entitlement = tn.Entitlement
+			res, err = h.admit(ctx, r, in, caller)
+		}
 	}
 	first, err := r.Earlier(ctx, h.store, err)
 	if first != nil {

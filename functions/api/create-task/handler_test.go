@@ -316,6 +316,14 @@ func TestChangedLimitsAreJudgedAnew(t *testing.T) {
 	stale = free.Caller
 	stale.Entitlement = tenant.Entitlement{Plan: "pro", State: tenant.Active, Version: 0}
 	free.As(stale, apitest.Request{Body: body(map[string]any{"agents": []any{"codex"}})}).Refused(t, problem.PlanLimit, "/agents/0")
+
+	w = newWorld(t, "pro")
+	stale = w.Caller // whom the old plan would refuse
+	stale.Entitlement = tenant.Entitlement{Plan: "free", State: tenant.Active, Version: 0}
+	for _, fields := range []map[string]any{{"agents": []any{"codex"}}, {"timeout_seconds": 900}, {"agents": slices.Repeat([]any{"claude"}, 11)}} {
+		w.As(stale, apitest.Request{Body: body(fields)}).Into(t, 202, nil)
+	}
+	w.As(stale, apitest.Request{Body: body(map[string]any{"timeout_seconds": 901})}).Refused(t, problem.PlanLimit, "/timeout_seconds")
 }
 
 // shifting is a store whose limits change each time.

@@ -99,10 +99,19 @@ func TestTheStartIsEstimatedFromRecentRuns(t *testing.T) {
 	if got := estimate(third.ID); got != "2026-11-23T12:12:02Z" { // a slot each 2 minutes
 		t.Errorf("behind it, it starts %s", got)
 	}
-	suspended := tenant.Suspended
-	_, err = w.ChangeTenant(t.Context(), w.Tenant, table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now())}},
-		func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(tenant.Change{State: &suspended}) })
-	w.Must(err)
+	change := func(c tenant.Change) {
+		t.Helper()
+		_, err := w.ChangeTenant(t.Context(), w.Tenant, table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now())}},
+			func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(c) })
+		w.Must(err)
+	}
+	for slots, want := range map[int]string{6: "2026-11-23T12:10:02Z", 2: "2026-11-23T12:20:02Z"} { // 4 run; 2 stand up to it
+		change(tenant.Change{Limits: tenant.OverridesChange{ConcurrentRuns: tenant.To(slots)}})
+		if got := estimate(third.ID); got != want {
+			t.Errorf("with %d slots of its own it starts %s, want %s", slots, got, want)
+		}
+	}
+	change(tenant.Change{State: new(tenant.Suspended)})
 	if got := estimate(third.ID); got != "unknown" {
 		t.Errorf("of a suspended tenant it starts %s", got)
 	}

@@ -118,6 +118,37 @@ func TestFiltersFindWhatMatchesAcrossPages(t *testing.T) {
 	}
 }
 
+// A task is found under the state that it is in, and under no other, on whatever
+// page it stands.
+func TestATaskIsListedUnderItsStateAlone(t *testing.T) {
+	w := newWorld(t)
+	ids := w.admit(w.Caller, 12, task.Spec{Repo: "https://h/a/b", Tags: []string{"x"}})
+	want := map[string][]string{"queued": ids, "running": nil, "completed": nil}
+	var runs []task.Run
+	check := func() {
+		t.Helper()
+		for state, want := range want {
+			for _, query := range []string{"&limit=1", "&limit=5", "&limit=100", "&agent=claude&tag=x&limit=3"} {
+				if got, _ := w.all("state=" + state + query); !slices.Equal(got, want) {
+					t.Errorf("%s%s: %v, want %v", state, query, got, want)
+				}
+			}
+		}
+	}
+	check()
+	for range 8 { // the oldest first
+		runs = append(runs, w.StartNext())
+	}
+	want["queued"], want["running"] = ids[:4], ids[4:]
+	check()
+	for _, r := range runs[2:7] {
+		_, err := w.Settle(t.Context(), w.Tenant, table.Settlement{Run: r, Decision: task.Decision{Next: task.NextDone, End: task.Failed, Reason: task.ReasonWorkerLost}, Now: w.Clock.Now()})
+		w.Must(err)
+	}
+	want["running"], want["completed"] = []string{ids[4], ids[10], ids[11]}, ids[5:10]
+	check()
+}
+
 // Whatever the filter and the size of pages, the pages hold what a filter over
 // everything holds, newest first and each once, while others are added.
 func TestFiltersAgreeWithAModel(t *testing.T) {
