@@ -38,7 +38,7 @@ func (c *adminTenantsListCommand) Run(s *session) error {
 	if c.Limit < 1 {
 		return usage("--limit must be at least 1")
 	}
-	tenants, err := s.api.Tenants(s.ctx, c.Limit+1)
+	tenants, err := s.api.Tenants(s.ctx, max(c.Limit, c.Limit+1)) // one more tells whether there are more
 	if err != nil {
 		return err
 	}
