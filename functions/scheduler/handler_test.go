@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -190,6 +191,40 @@ func TestWhatANewLimitLetsStartIsFoundThroughTheIndex(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A tenant is suspended and reinstated over and over while the scheduler looks, each
+// of its wakeups lost. Once it stays active, all that may start starts: no look of a
+// moment when it was suspended has taken it out of the index for good.
+func TestChangesAndLooksAtOnceLeaveNobodyBehind(t *testing.T) {
+	for range 10 {
+		w := newWorld(t)
+		w.Submit(4)
+		done := make(chan struct{})
+		var looks sync.WaitGroup
+		looks.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					w.wake(w.s)
+				}
+			}
+		})
+		for i := range 9 { // the last one makes it active
+			state := []tenant.State{tenant.Active, tenant.Suspended}[i%2]
+			by := table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now(), Action: "tenant.update", Actor: "test"}}
+			_, err := w.ChangeTenant(t.Context(), w.Tenant, by, func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(tenant.Change{State: &state}) })
+			w.Must(err)
+		}
+		close(done)
+		looks.Wait()
+		w.wake(w.s)
+		if l := w.Load(); l.Running != 4 || l.Waiting != 0 {
+			t.Fatalf("%+v, in the index: %v", l, w.waiting())
+		}
 	}
 }
 

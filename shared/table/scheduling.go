@@ -49,18 +49,16 @@ type Standing struct {
 	Entitlement tenant.Entitlement
 }
 
-// Standing reads a tenant's load and entitlement consistently. A tenant that
-// never submitted has no load.
+// Standing reads a tenant's load and entitlement consistently, in this order: a
+// change of the entitlement moves the load's version on, so that who acts on a
+// load with this version acts on no entitlement of before. A tenant that never
+// submitted has no load.
 func (t *Table) Standing(ctx context.Context, tenantID string) (Standing, error) {
-	tn, err := t.Tenant(ctx, tenantID)
-	if err != nil {
+	var row loadRow
+	if err := t.get(ctx, key{tenantPK(tenantID), loadSK}, &row); err != nil && !errors.Is(err, ErrNotFound) {
 		return Standing{}, err
 	}
-	var row loadRow
-	err = t.get(ctx, key{tenantPK(tenantID), loadSK}, &row)
-	if errors.Is(err, ErrNotFound) {
-		err = nil
-	}
+	tn, err := t.Tenant(ctx, tenantID)
 	return Standing{Load: row.load(), Entitlement: tn.Entitlement}, err
 }
 
