@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"strconv"
 	"strings"
@@ -88,16 +87,4 @@ func (f limitFlags) set() (client.Overrides, error) {
 	o, err := f.changed()
 	maps.DeleteFunc(o, func(_ string, value any) bool { return value == nil })
 	return o, err
-}
-
-// span reads how long something takes: a duration, or days as in 7d.
-func span(text string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 16)
-		if err != nil {
-			return 0, fmt.Errorf("%q is no number of days", text)
-		}
-		return time.Duration(n) * 24 * time.Hour, nil
-	}
-	return time.ParseDuration(text)
 }

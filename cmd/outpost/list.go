@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,4 +94,16 @@ func deadline(text string, now time.Time) (time.Time, error) {
 		return at, errors.New("must be a time to come, a day, or in how long, as 2026-11-23T10:00:00Z, 2026-11-23 or 90d")
 	}
 	return at.UTC().Truncate(time.Second), nil
+}
+
+// span reads how long something takes: a duration, or days as in 7d.
+func span(text string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil {
+			return 0, fmt.Errorf("%q is no number of days", text)
+		}
+		return time.Duration(n) * 24 * time.Hour, nil
+	}
+	return time.ParseDuration(text)
 }
