@@ -126,10 +126,18 @@ func (c *Client) open(ctx context.Context, w Checkout, latest string) (string, e
 	return s.URL, nil
 }
 
-// Portal returns the URL of the customer's billing portal.
+// Portal returns the URL of the customer's billing portal: the one that Setup made,
+// else the account's own.
 func (c *Client) Portal(ctx context.Context, customer, returnURL string) (string, error) {
 	p := &sdk.BillingPortalSessionParams{Customer: &customer, ReturnURL: &returnURL}
 	p.Context = ctx
+	ours, err := c.portal(ctx)
+	if err != nil {
+		return "", fmt.Errorf("find the billing portal: %w", err)
+	}
+	if ours != nil {
+		p.Configuration = &ours.ID
+	}
 	s, err := c.api.BillingPortalSessions.New(p)
 	if err != nil {
 		return "", fmt.Errorf("open the billing portal: %w", err)

@@ -21,6 +21,15 @@ const retries = 1
 // are no prices. Whatever does not fit is an error, with which the function does
 // not start.
 func Connect(ctx context.Context, env *config.Reader, secrets *platform.Secrets) (*Client, billing.Prices, error) {
+	client, prices, err := connect(env, secrets)
+	if err != nil {
+		return nil, nil, err
+	}
+	return client, prices, client.Check(ctx, prices)
+}
+
+// connect is Connect without asking Stripe.
+func connect(env *config.Reader, secrets *platform.Secrets) (*Client, billing.Prices, error) {
 	text, base, live := env.String("OUTPOST_STRIPE_PRICES"), env.String("OUTPOST_STRIPE_API_BASE"), env.Bool("OUTPOST_STRIPE_LIVE")
 	if text == "" {
 		return nil, nil, ErrNoBilling
@@ -34,8 +43,5 @@ func Connect(ctx context.Context, env *config.Reader, secrets *platform.Secrets)
 		return nil, nil, err
 	}
 	client, err := New(Options{Keys: keys, Base: base, Live: live, Retries: retries})
-	if err != nil {
-		return nil, nil, err
-	}
-	return client, prices, client.Check(ctx, prices)
+	return client, prices, err
 }
