@@ -61,7 +61,7 @@ func (d *deployment) queue(stack awscdk.Stack, spec topology.QueueSpec, consumer
 
 func (d *deployment) fifo(name string) string {
 	for _, q := range topology.Queues {
-		if q.Name == name && q.FIFO {
+		if (q.Name == name || topology.DeadLetterName(q.Name) == name) && q.FIFO {
 			return ".fifo"
 		}
 	}
@@ -71,7 +71,7 @@ func (d *deployment) fifo(name string) string {
 func (d *deployment) queueName(name string) string { return d.prefix() + "-" + name + d.fifo(name) }
 
 func (d *deployment) deadLetterName(name string) string {
-	return d.prefix() + "-" + name + "-dead" + d.fifo(name)
+	return d.queueName(topology.DeadLetterName(name))
 }
 
 func (d *deployment) queueURL(scope constructs.Construct, name string) string {

@@ -115,8 +115,10 @@ func (d *deployment) conditions(scope constructs.Construct, r topology.Resource)
 func (d *deployment) value(scope constructs.Construct, name string) string {
 	if queue, ok := strings.CutPrefix(name, topology.EnvQueue("")); ok {
 		for _, q := range topology.Queues {
-			if topology.EnvQueue(q.Name) == topology.EnvQueue("")+queue {
-				return d.queueURL(scope, q.Name)
+			for _, n := range []string{q.Name, topology.DeadLetterName(q.Name)} {
+				if topology.EnvQueue(n) == topology.EnvQueue("")+queue {
+					return d.queueURL(scope, n)
+				}
 			}
 		}
 	}

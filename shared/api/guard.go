@@ -22,6 +22,20 @@ type Guard interface {
 	NoteRefusal(ctx context.Context, tenantID, reason string, e audit.Event) error
 }
 
+// NoTenant is the Guard of an operator's route that is about no tenant: there is
+// nobody whose requests it could count, and no trail that a refusal belongs to.
+type NoTenant struct{}
+
+// CountRequest is never called.
+func (NoTenant) CountRequest(context.Context, string, int) (table.RateWindow, error) {
+	return table.RateWindow{}, errors.New("the route is about no tenant")
+}
+
+// NoteRefusal is never called.
+func (NoTenant) NoteRefusal(context.Context, string, string, audit.Event) error {
+	return errors.New("the route is about no tenant")
+}
+
 // admitted counts the request of a tenant's key, whatever becomes of it, and
 // refuses it when its rate is used up. That is apart from the quota of
 // runs, which only a task takes from.

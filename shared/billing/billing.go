@@ -155,6 +155,24 @@ func Decide(subs []Subscription, prices Prices, now time.Time) (Standing, error)
 	return best, nil
 }
 
+// Unknown is what of Stripe's objects the settings do not explain, in a sentence.
+type Unknown string
+
+func (u Unknown) Error() string { return string(u) }
+
+func unknown(format string, args ...any) error { return Unknown(fmt.Sprintf(format, args...)) }
+
+// Facts are what a standing says, by name; empty where it says nothing.
+func (s Standing) Facts() map[string]string {
+	facts := map[string]string{"subscription": s.Subscription, "status": string(s.Status), "standing": s.Sentence}
+	for name, at := range map[string]time.Time{"period_end": s.PeriodEnd, "grace_until": s.GraceUntil} {
+		if !at.IsZero() {
+			facts[name] = at.UTC().Format(time.RFC3339)
+		}
+	}
+	return facts
+}
+
 // Cost is what a plan costs, in dollars a month; 0 for one that there is not.
 func Cost(name string) int {
 	p, _ := plan.Lookup(name)
@@ -166,7 +184,7 @@ func stand(sub Subscription, prices Prices, now time.Time) (Standing, error) {
 	s := Standing{Plan: free, Status: sub.Status, Subscription: sub.ID, PeriodEnd: sub.PeriodEnd}
 	paid, known := prices[sub.Price]
 	if !known && !sub.Status.Over() {
-		return s, fmt.Errorf("the subscription %s has the price %q, which no plan has", sub.ID, sub.Price)
+		return s, unknown("the subscription %s has the price %q, which no plan has", sub.ID, sub.Price)
 	}
 	switch sub.Status {
 	case Trialing:
@@ -191,7 +209,7 @@ func stand(sub Subscription, prices Prices, now time.Time) (Standing, error) {
 	case Canceled:
 		s.PeriodEnd, s.Sentence = time.Time{}, "The subscription has ended: the free plan."
 	default:
-		return s, fmt.Errorf("the subscription %s has the status %q, which Outpost does not know", sub.ID, sub.Status)
+		return s, unknown("the subscription %s has the status %q, which Outpost does not know", sub.ID, sub.Status)
 	}
 	if !sub.CancelAt.IsZero() && s.Plan != free && sub.Status != PastDue {
 		s.Sentence = fmt.Sprintf("The %s plan is canceled and ends %s.", paid, date(sub.CancelAt))

@@ -32,6 +32,7 @@ const (
 	Busy                Code = "busy"
 	InvalidSignature    Code = "invalid_signature"
 	BillingUnavailable  Code = "billing_unavailable"
+	BillingMismatch     Code = "billing_mismatch"
 )
 
 // Info is a row of the table of codes.
@@ -55,6 +56,7 @@ var table = []Info{
 	{TenantClosed, 409, "The account is closed.", false},
 	{NotFound, 404, "Not found.", false},
 	{NoPatch, 404, "The run has no patch.", false},
+	{BillingMismatch, 409, "Stripe and this Outpost's settings do not fit.", false},
 	{TooManyKeys, 409, "There are as many keys as there can be.", false},
 	{TicketBound, 409, "Another worker holds this attempt.", false},
 	{AttemptSuperseded, 409, "The attempt is over.", false},

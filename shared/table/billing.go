@@ -252,13 +252,8 @@ func (t *Table) putBilling(tx *dynamo.WriteTx, row billingRow, billed bool) {
 }
 
 func billingFacts(t tenant.Tenant, b tenant.Billing) map[string]string {
-	s := b.Standing
-	facts := map[string]string{"plan": t.Entitlement.Plan, "customer": b.Customer, "subscription": s.Subscription, "status": string(s.Status), "standing": s.Sentence}
-	for name, at := range map[string]time.Time{"period_end": s.PeriodEnd, "grace_until": s.GraceUntil} {
-		if !at.IsZero() {
-			facts[name] = at.UTC().Format(time.RFC3339)
-		}
-	}
+	facts := b.Standing.Facts()
+	facts["plan"], facts["customer"] = t.Entitlement.Plan, b.Customer
 	return facts
 }
 

@@ -79,6 +79,14 @@ var Functions = []Function{
 
 	api("list-audit-exports", "Lists a tenant's exported audit trail.", use(Table, Get, Query), use(AuditObjects, Read), use(PlatformSecret, Read)),
 
+	api("get-tenant-billing", "Shows how a tenant stands beside what Stripe says of it.", use(Table, Get), use(PlatformSecret, Read)).
+		with(selling...),
+	api("sync-tenant-billing", "Makes a tenant's plan what Stripe says, now.",
+		use(Table, Get, Query, Put, Update), use(PlatformSecret, Read), use(Queue(Wakeups), Send)).
+		with(selling...),
+	api("replay-stripe-events", "Puts Stripe's events that were given up back into their queue.",
+		use(DeadLetters(StripeEvents), Receive, Delete, Count), use(Queue(StripeEvents), Send)),
+
 	function("operator", 5*time.Second, "Knows the operator by its key.", use(PlatformSecret, Read)),
 	function("authorizer", 5*time.Second, "Turns an API key into the caller's context.", use(Table, Get, Update), use(PlatformSecret, Read)),
 
@@ -146,6 +154,9 @@ var Routes = []Route{
 	{"PATCH", "/v1/tenants/{id}", "api/update-tenant", ByOperator, ""},
 	{"DELETE", "/v1/tenants/{id}", "api/close-tenant", ByOperator, ""},
 	{"GET", "/v1/tenants/{id}/audit-exports", "api/list-audit-exports", ByOperator, ""},
+	{"GET", "/v1/tenants/{id}/billing", "api/get-tenant-billing", ByOperator, ""},
+	{"POST", "/v1/tenants/{id}/billing/sync", "api/sync-tenant-billing", ByOperator, ""},
+	{"POST", "/v1/stripe-events/replay", "api/replay-stripe-events", ByOperator, ""},
 	{"POST", "/webhooks/stripe", "stripe/webhook", Open, ""},
 	{"GET", "/health", "api/health", Open, ""},
 	{"GET", "/docs", "api/docs", Open, ""},

@@ -58,6 +58,12 @@ func permission(r Resource, a Access) Permission {
 		return Permission{"dynamodb:Query", r}
 	case isQueue(r) && a == Send:
 		return Permission{"sqs:SendMessage", r}
+	case isQueue(r) && a == Receive:
+		return Permission{"sqs:ReceiveMessage", r}
+	case isQueue(r) && a == Delete:
+		return Permission{"sqs:DeleteMessage", r}
+	case isQueue(r) && a == Count:
+		return Permission{"sqs:GetQueueAttributes", r}
 	case (r == Bucket || r == AuditObjects) && a == Read:
 		return Permission{"s3:GetObject", r}
 	case (r == Bucket || r == AuditObjects) && a == Write:

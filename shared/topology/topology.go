@@ -42,6 +42,12 @@ const (
 // Queue is the resource of a queue of that name.
 func Queue(name string) Resource { return Resource("queue/" + name) }
 
+// DeadLetters is the resource of the dead-letter queue of a queue.
+func DeadLetters(name string) Resource { return Queue(DeadLetterName(name)) }
+
+// DeadLetterName is the name of the dead-letter queue of a queue.
+func DeadLetterName(name string) string { return name + "-dead" }
+
 // TableIndex is the resource of an index of the table.
 func TableIndex(name string) Resource { return Table + "/index/" + Resource(name) }
 
@@ -54,11 +60,13 @@ const (
 	Query    Access = "query"  // rows of one partition of the table or of an index
 	Put      Access = "put"    // a row, also within a transaction, as the next three
 	Update   Access = "update" // attributes of a row
-	Delete   Access = "delete" // a row
+	Delete   Access = "delete" // a row, or a message
 	Check    Access = "check"  // a condition in a transaction
 	Read     Access = "read"   // an object or a secret
 	Write    Access = "write"  // an object
 	Send     Access = "send"
+	Receive  Access = "receive" // messages of a queue by hand; its consumer needs no right of its own
+	Count    Access = "count"   // about how many messages a queue has
 	Decrypt  Access = "decrypt"
 	Encrypt  Access = "encrypt"
 	Start    Access = "start"    // start an execution

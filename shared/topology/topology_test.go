@@ -39,7 +39,7 @@ func TestReferencesExist(t *testing.T) {
 	queues := map[topology.Resource]bool{}
 	for _, q := range topology.Queues {
 		known("queue "+q.Name, q.Consumer)
-		queues[topology.Queue(q.Name)] = true
+		queues[topology.Queue(q.Name)], queues[topology.DeadLetters(q.Name)] = true, true
 	}
 	indexes := map[string]bool{}
 	for _, i := range topology.SingleTable.Indexes {

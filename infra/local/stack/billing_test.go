@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	standin "outpost/infra/local/stripe"
 	"outpost/shared/audit"
@@ -108,6 +109,39 @@ func usesBilling(w *world, operator *world) {
 		w.t.Fatal(err)
 	}
 	p.on("pro")
+	operator.must(http.StatusOK, "GET", "/v1/tenants/"+p.tenant+"/billing", nil)
+	ends(p)
+	operator.must(http.StatusOK, "POST", "/v1/tenants/"+p.tenant+"/billing/sync", nil)
+	p.on("free")
+	gaveUp(p, "evt_given_up", p.customer)
+	operator.must(http.StatusOK, "POST", "/v1/stripe-events/replay", nil)
+}
+
+// ends ends the tenant's subscriptions; no webhook tells of it.
+func ends(p *payer) {
+	p.t.Helper()
+	p.Stack.Stripe.Fake.FailWebhooks(standin.WebhookFaults{Drop: 1})
+	for _, sub := range p.Stack.Stripe.Fake.Subscriptions(p.customer) {
+		if err := p.client.Cancel(p.t.Context(), sub.ID); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	p.Stack.Stripe.Fake.FailWebhooks(standin.WebhookFaults{})
+}
+
+// gaveUp puts an event into the dead-letter queue, as SQS does with one that was
+// tried too often.
+func gaveUp(p *payer, event, customer string) {
+	p.t.Helper()
+	queue, body := "stripe-events-dead.fifo", `{"id":"`+event+`","type":"invoice.paid","customer":"`+customer+`"}`
+	client := sqs.NewFromConfig(p.AWS)
+	out, err := client.GetQueueUrl(p.t.Context(), &sqs.GetQueueUrlInput{QueueName: &queue})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := client.SendMessage(p.t.Context(), &sqs.SendMessageInput{QueueUrl: out.QueueUrl, MessageBody: &body, MessageGroupId: &customer, MessageDeduplicationId: &event}); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // Webhooks come twice, late, in any order and beside forged ones; whatever is

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -22,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	secretstypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"outpost/infra/local/asl"
 	"outpost/infra/local/ecs"
@@ -158,16 +160,9 @@ func (c *cloud) makeResources(ctx context.Context) error {
 		return fmt.Errorf("make the bucket: %w", err)
 	}
 	for _, q := range topology.Queues {
-		name, attributes := q.Name, map[string]string{"VisibilityTimeout": fmt.Sprint(int(q.VisibilityTimeout.Seconds()))}
-		if q.FIFO {
-			name += ".fifo"
-			attributes["FifoQueue"] = "true"
-		}
-		out, err := c.sqs().CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &name, Attributes: attributes})
-		if err != nil {
+		if err := c.makeQueue(ctx, q); err != nil {
 			return fmt.Errorf("make the queue %s: %w", q.Name, err)
 		}
-		c.queues[q.Name] = *out.QueueUrl
 	}
 	pepper := make([]byte, 32)
 	_, _ = rand.Read(pepper) // never fails
@@ -181,6 +176,37 @@ func (c *cloud) makeResources(ctx context.Context) error {
 	if err != nil && !errors.As(err, &already) {
 		return fmt.Errorf("make the platform secret: %w", err)
 	}
+	return nil
+}
+
+// makeQueue makes a queue and its dead-letter queue.
+func (c *cloud) makeQueue(ctx context.Context, q topology.QueueSpec) error {
+	suffix, base := "", map[string]string{}
+	if q.FIFO {
+		suffix, base["FifoQueue"] = ".fifo", "true"
+	}
+	name := topology.DeadLetterName(q.Name) + suffix
+	dead, err := c.sqs().CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &name, Attributes: base})
+	if err != nil {
+		return err
+	}
+	c.queues[topology.DeadLetterName(q.Name)] = *dead.QueueUrl
+	known, err := c.sqs().GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: dead.QueueUrl, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameQueueArn}})
+	if err != nil {
+		return err
+	}
+	redrive, err := json.Marshal(map[string]any{"deadLetterTargetArn": known.Attributes["QueueArn"], "maxReceiveCount": q.MaxReceives})
+	if err != nil {
+		return err
+	}
+	name = q.Name + suffix
+	attributes := map[string]string{"VisibilityTimeout": fmt.Sprint(int(q.VisibilityTimeout.Seconds())), "RedrivePolicy": string(redrive)}
+	maps.Copy(attributes, base)
+	out, err := c.sqs().CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &name, Attributes: attributes})
+	if err != nil {
+		return err
+	}
+	c.queues[q.Name] = *out.QueueUrl
 	return nil
 }
 
