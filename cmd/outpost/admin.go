@@ -4,4 +4,5 @@ package main
 type adminCommand struct {
 	Tenants adminTenantsCommand `cmd:"" help:"The tenants: make, show, change, suspend and close them."`
 	Audit   adminAuditCommand   `cmd:"" help:"The exported audit trail of a tenant."`
+	Billing adminBillingCommand `cmd:"" help:"What Outpost has at Stripe, and how tenants stand there."`
 }

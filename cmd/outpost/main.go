@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -59,13 +60,16 @@ func realMain(args []string) int {
 	if parsed.Command() == "version" {
 		return report(os.Stderr, g.Version.show())
 	}
-	s, err := g.session(strings.HasPrefix(parsed.Command(), "admin "))
+	s, err := g.session(strings.HasPrefix(parsed.Command(), "admin "), slices.Contains(keyless, parsed.Command()))
 	if err != nil {
 		return report(os.Stderr, usage("%v", err))
 	}
 	defer s.close()
 	return report(os.Stderr, parsed.Run(s))
 }
+
+// keyless are the commands that speak to Stripe alone.
+var keyless = []string{"admin billing setup", "admin billing check"}
 
 type versionCommand struct{}
 
@@ -78,6 +82,7 @@ func (versionCommand) show() error {
 type session struct {
 	ctx    context.Context // ends when the user wants to leave
 	api    *client.Client
+	url    string // of Outpost; may be empty for a keyless command
 	clock  clock.Clock
 	getenv func(string) string
 
@@ -90,9 +95,9 @@ type session struct {
 	close      func()
 }
 
-// session begins a session with a tenant's key, or the operator's.
-func (g *grammar) session(operator bool) (*session, error) {
-	conf, err := settings.Load(settings.Flags{URL: g.URL, KeyFile: g.APIKeyFile, Config: g.Config, Operator: operator}, os.Getenv)
+// session begins a session with a tenant's key, the operator's, or none.
+func (g *grammar) session(operator, keyless bool) (*session, error) {
+	conf, err := settings.Load(settings.Flags{URL: g.URL, KeyFile: g.APIKeyFile, Config: g.Config, Operator: operator, Keyless: keyless}, os.Getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +106,7 @@ func (g *grammar) session(operator bool) (*session, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &session{
-		ctx: ctx, api: client.New(conf.URL, conf.Key, version), clock: clock.System, getenv: os.Getenv,
+		ctx: ctx, api: client.New(conf.URL, conf.Key, version), url: conf.URL, clock: clock.System, getenv: os.Getenv,
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		interrupts: make(chan os.Signal, 4), hold: make(chan bool), held: make(chan struct{}, 1), close: cancel,
 	}

@@ -1,7 +1,9 @@
 package apitest
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"outpost/shared/contract"
@@ -9,9 +11,9 @@ import (
 
 // examples are the routes that answer as the contract's example does: a test of
 // them is about what the client asks and shows.
-var examples = []string{"GET /v1/usage", "GET /v1/limits"}
+var examples = []string{"GET /v1/usage", "GET /v1/limits", "GET /v1/tenants/{id}/billing", "POST /v1/tenants/{id}/billing/sync", "POST /v1/stripe-events/replay"}
 
-// example is the contract's own example of a route's answer.
+// example is the contract's own example, the first by name, of a route's answer.
 func (a *API) example(route string) func(*http.Request, map[string]any) (int, any) {
 	doc, err := contract.Document()
 	if err != nil {
@@ -25,8 +27,9 @@ func (a *API) example(route string) func(*http.Request, map[string]any) (int, an
 			a.t.Fatalf("the contract has no example of %s: nothing at %s", route, name)
 		}
 	}
-	for _, e := range node.(map[string]any) {
-		if named, ok := e.(map[string]any); ok {
+	all := node.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(all)) { // the first
+		if named, ok := all[name].(map[string]any); ok {
 			return func(*http.Request, map[string]any) (int, any) { return http.StatusOK, named["value"] }
 		}
 	}

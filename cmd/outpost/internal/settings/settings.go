@@ -35,6 +35,9 @@ type Flags struct {
 	Config  string // file to read in place of the usual one
 	// Operator asks for the operator's key in place of a tenant's.
 	Operator bool
+	// Keyless asks for no key, and for an address only where there is one: the
+	// command speaks to another service.
+	Keyless bool
 }
 
 // Settings are complete and checked.
@@ -60,11 +63,18 @@ func Load(f Flags, getenv func(string) string) (Settings, error) {
 		return Settings{}, err
 	}
 	s.URL = firstOf(f.URL, getenv(EnvURL), conf.URL)
+	if s.URL == "" && f.Keyless {
+		return s, nil
+	}
 	if s.URL == "" {
 		return Settings{}, fmt.Errorf("no address of Outpost: use --url, set %s, or put \"url\" into the configuration file (outpost run --help)", EnvURL)
 	}
 	if err := s.checkURL(); err != nil {
 		return Settings{}, err
+	}
+	if f.Keyless {
+		s.Warnings = nil // they are about a key
+		return s, nil
 	}
 	source, none := EnvKey, fmt.Sprintf("no API key: set %s, use --api-key-file, or put \"api_key\" into the configuration file", EnvKey)
 	switch {
