@@ -21,7 +21,7 @@ TESTSUM := $(TOOLS)/gotestsum --format pkgname-and-test-fails --jsonfile
 CDK_CLI := build/.cdk/node_modules/.bin/cdk
 CDK := JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 $(CDK_CLI) -c env=$(ENV)
 
-.PHONY: operator preflight smoke synth diff bootstrap deploy images destroy named build-aws
+.PHONY: operator stripe-keys preflight smoke synth diff bootstrap deploy images destroy named build-aws
 .PHONY: help demo run test e2e race prove bench check generate cost fmt build tools require clean
 
 help: ## Show this list
@@ -111,6 +111,9 @@ preflight: named ## Ask your AWS account whether its quotas are enough for ENV, 
 
 operator: named ## Make a new operator's key for ENV and print it, this once
 	@go run ./infra/aws/appoint -env $(ENV)
+
+stripe-keys: named ## Put STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET into the platform secret of ENV
+	@go run ./infra/aws/stripekeys -env $(ENV)
 
 smoke: ## Run one whole task against the Outpost at URL, as the tenant of OUTPOST_API_KEY (ARGS="-repo … -agent …")
 	@go run ./infra/smoke $(if $(URL),-url $(URL)) $(ARGS)
