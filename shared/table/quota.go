@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"outpost/shared/plan"
@@ -33,32 +34,54 @@ func (t *Table) DayMeter(ctx context.Context, tenantID string, day time.Time) (i
 var warnings = []int{100, 80}
 
 // WarnOfQuota writes an audit event quota.warning when the runs of a UTC day have
-// reached 80 or 100 % of a limit, each at most once a day and the higher one alone
-// when both are reached together. It returns the percentage that it warned of; 0
-// for none.
+// reached 80 or 100 % of a limit, each once a day and the higher one alone when both
+// are reached together. A limit that was changed is another, with warnings of its
+// own. It returns the percentage that it warned of; 0 for none. An error means that
+// the next submission warns.
 func (t *Table) WarnOfQuota(ctx context.Context, tenantID string, day time.Time, limit int) (percent int, err error) {
 	if limit == plan.Unlimited {
 		return 0, nil
 	}
-	var row meterRow
-	if err := t.get(ctx, key{tenantPK(tenantID), meterSK(day)}, &row); errors.Is(err, ErrNotFound) {
-		return 0, nil
-	} else if err != nil {
-		return 0, err
-	}
-	for _, w := range warnings {
-		if row.Used*100 < limit*w || row.Warned >= w {
-			continue
+	err = t.again(ctx, func() error {
+		var row meterRow
+		if err := t.get(ctx, key{tenantPK(tenantID), meterSK(day)}, &row); errors.Is(err, ErrNotFound) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		w := row.due(limit)
+		if w == 0 {
+			return nil
 		}
 		tx := t.db.WriteTx().Idempotent(true)
-		tx.Update(t.items.Update("PK", row.PK).Range("SK", row.SK).Set("Warned", w).If("attribute_not_exists(Warned) OR Warned < ?", w))
+		tx.Update(t.items.Update("PK", row.PK).Range("SK", row.SK).AddStringsToSet("Warnings", warning(limit, w)).
+			If("attribute_not_exists(Warnings) OR NOT (contains(Warnings, ?) OR contains(Warnings, ?))", warning(limit, w), warning(limit, warnings[0])))
 		tx.Put(t.items.Put(t.acted(tenantID, "quota", "quota.warning", tenantID, fmt.Sprintf("%d of %d runs of %s", row.Used, limit, day.UTC().Format(time.DateOnly)))))
 		err := transacted(tx.Run(ctx))
 		var c *conditionFailed
-		if errors.As(err, &c) || errors.Is(err, errRaced) {
-			return 0, nil // another submission warns, or the next one will
+		if errors.As(err, &c) {
+			return errRaced // another warned, maybe of the lower part alone
 		}
-		return w, err
-	}
-	return 0, nil
+		if err == nil {
+			percent = w
+		}
+		return err
+	})
+	return percent, err
 }
+
+// due is the warning that a day's meter calls for; 0 for none.
+func (m meterRow) due(limit int) int {
+	for _, w := range warnings {
+		if slices.Contains(m.Warnings, warning(limit, w)) {
+			return 0
+		}
+		if m.Used*100 >= limit*w {
+			return w
+		}
+	}
+	return 0
+}
+
+// warning is how a meter remembers that it warned.
+func warning(limit, percent int) string { return fmt.Sprintf("%d:%d", limit, percent) }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -363,5 +365,126 @@ func TestTheTenantIsWarnedOnceOfEachPartOfItsQuota(t *testing.T) {
 	}
 	if percent, err := b.WarnOfQuota(b.ctx, b.tenant, b.clock.Now(), plan.Unlimited); err != nil || percent != 0 {
 		t.Errorf("of no limit: %d, %v", percent, err)
+	}
+}
+
+// warned counts the warnings in a tenant's trail, by what they say.
+func (b *bench) warned() map[string]int {
+	b.t.Helper()
+	var trail []audit.Event
+	var err error
+	for range 20 { // also where answers are lost
+		if trail, err = b.AuditTrail(b.ctx, b.tenant, 1000); err == nil {
+			break
+		}
+	}
+	b.must(err)
+	said := map[string]int{}
+	for _, e := range trail {
+		if e.Action == "quota.warning" {
+			said[e.Detail]++
+		}
+	}
+	return said
+}
+
+// A plan or an override that changes in the middle of the day has warnings of its
+// own, and what was said once that day is not said again.
+func TestAChangedLimitHasWarningsOfItsOwn(t *testing.T) {
+	b := newBench(t)
+	used := 0
+	submit := func(n, limit int) (percents []int) {
+		for range n {
+			a := b.admission(1)
+			a.RunsPerDay = limit
+			var quota *table.QuotaError
+			if err := b.Admit(b.ctx, b.tenant, a); err == nil {
+				used++
+			} else if !errors.As(err, &quota) {
+				t.Fatal(err)
+			}
+			percent, err := b.WarnOfQuota(b.ctx, b.tenant, b.clock.Now(), limit)
+			b.must(err)
+			if percent != 0 {
+				percents = append(percents, percent)
+			}
+		}
+		return percents
+	}
+	for _, c := range []struct {
+		why      string
+		n, limit int
+		want     []int
+	}{
+		{"the free plan's day", 12, 10, []int{80, 100}},
+		{"an upgrade", 5, 100, nil},
+		{"back to the free plan", 3, 10, nil},
+		{"a smaller one than is used", 1, 12, []int{100}},
+		{"the upgrade again, to its end", 90, 100, []int{80, 100}},
+		{"an override that is just above", 1, 110, []int{80}},
+		{"the same once more", 12, 110, []int{100}},
+	} {
+		if got := submit(c.n, c.limit); !slices.Equal(got, c.want) {
+			t.Errorf("%s, %d used: warned of %v, want %v", c.why, used, got, c.want)
+		}
+	}
+	for what, n := range b.warned() {
+		if n != 1 {
+			t.Errorf("%d times: %s", n, what)
+		}
+	}
+	if n := len(b.warned()); n != 7 {
+		t.Errorf("%d warnings: %v", n, b.warned())
+	}
+}
+
+// Many submit at once while transactions conflict and answers are lost, and the
+// limit grows in the middle; each submission comes to its end. Every part of each
+// limit is warned of exactly once.
+func TestWarningsAreGivenOnceWhateverIsLost(t *testing.T) {
+	for seed := range uint64(6) {
+		b := newFlakyBench(t, seed, 0.1, 0.2)
+		flaky := b.Table
+		insist := func(f func() error) {
+			for range 50 { // as later submissions do
+				if f() == nil {
+					return
+				}
+			}
+			t.Error("never came to its end")
+		}
+		used := 0
+		for _, limit := range []int{20, 60} {
+			for _, n := range []int{limit*8/10 - 1 - used, 1, 30} { // up to 80 %, to it, and beyond the end
+				all(n, func(int) {
+					a := b.admission(1)
+					a.RunsPerDay = limit
+					a.Idempotency = &table.Idempotency{Key: a.Task.ID, BodyHash: "h", Status: 202, Body: []byte("{}")}
+					insist(func() error {
+						var quota *table.QuotaError
+						var replay *table.Replay
+						err := flaky.Admit(b.ctx, b.tenant, a)
+						if errors.As(err, &quota) || errors.As(err, &replay) {
+							return nil
+						}
+						return err
+					})
+					insist(func() error {
+						_, err := flaky.WarnOfQuota(b.ctx, b.tenant, b.clock.Now(), limit)
+						return err
+					})
+				})
+			}
+			used = limit
+		}
+		counted := map[string]int{}
+		for what, n := range b.warned() {
+			_, of, _ := strings.Cut(what, " of ")
+			limit, _, _ := strings.Cut(of, " ")
+			counted[limit] += n
+		}
+		if counted["20"] != 2 || counted["60"] != 2 || len(counted) != 2 {
+			t.Errorf("seed %d: warnings by limit %v: %v", seed, counted, b.warned())
+		}
 	}
 }

@@ -67,9 +67,9 @@ type loadRow struct {
 
 type meterRow struct {
 	key
-	Used   int
-	Warned int // percent of the quota that the tenant was warned of
-	TTL    int64
+	Used     int
+	Warnings []string `dynamo:",set,omitempty"` // that the tenant was given, as limit:percent
+	TTL      int64
 }
 
 type idempotencyRow struct {
