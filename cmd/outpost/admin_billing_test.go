@@ -148,16 +148,14 @@ func TestACheckTakesTheTableOfAnEnvironment(t *testing.T) {
 }
 
 // operator runs a command with the operator's key.
-func operator(t *testing.T, api *apitest.API, args ...string) result {
+func adminBilling(t *testing.T, api *apitest.API, args ...string) result {
 	t.Helper()
-	cmd := command(t, api, append([]string{"admin", "billing"}, args...)...)
-	cmd.Env = append(cmd.Env, "OUTPOST_API_KEY=", "OUTPOST_OPERATOR_KEY="+api.Key)
-	return finish(t, cmd)
+	return asOperator(t, api, append([]string{"admin", "billing"}, args...)...)
 }
 
 func TestATenantsBillingIsShownWithItsDifferencesMarked(t *testing.T) {
 	api := apitest.Start(t, apitest.Script{})
-	got := operator(t, api, "show", ten)
+	got := adminBilling(t, api, "show", ten)
 	lines := strings.Split(got.stdout, "\n")
 	find := func(name string) string {
 		i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+" ") })
@@ -171,27 +169,27 @@ func TestATenantsBillingIsShownWithItsDifferencesMarked(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	var all map[string]any
-	if got := operator(t, api, "show", ten, "--json"); json.Unmarshal([]byte(got.stdout), &all) != nil || all["plan"] != "free" || len(all["differences"].([]any)) != 2 {
+	if got := adminBilling(t, api, "show", ten, "--json"); json.Unmarshal([]byte(got.stdout), &all) != nil || all["plan"] != "free" || len(all["differences"].([]any)) != 2 {
 		t.Errorf("%+v", got)
 	}
 	down := apitest.Start(t, apitest.Script{Refuse: func(w http.ResponseWriter, _ *http.Request) bool {
 		fmt.Fprint(w, `{"tenant":"`+ten+`","plan":"pro","plan_source":"stripe","state":"active","recorded":{"plan":"pro","looked_at":"2026-11-23T10:00:00Z"},"stripe":null,"differences":[],"note":"Stripe does not answer."}`)
 		return true
 	}})
-	if got := operator(t, down, "show", ten); got.code != 0 || !strings.Contains(got.stdout, "pro (stripe)") || !strings.Contains(got.stderr, "Stripe does not answer.") {
+	if got := adminBilling(t, down, "show", ten); got.code != 0 || !strings.Contains(got.stdout, "pro (stripe)") || !strings.Contains(got.stderr, "Stripe does not answer.") {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestASyncAndAReplayTellWhatTheyDid(t *testing.T) {
 	api := apitest.Start(t, apitest.Script{})
-	if got := operator(t, api, "sync", ten); got.code != 0 || !regexp.MustCompile(`plan +free +pro`).MatchString(got.stdout) {
+	if got := adminBilling(t, api, "sync", ten); got.code != 0 || !regexp.MustCompile(`plan +free +pro`).MatchString(got.stdout) {
 		t.Errorf("%+v", got)
 	}
-	if got := operator(t, api, "sync", ten, "--json"); got.code != 0 || !strings.Contains(got.stdout, `"changed": true`) && !strings.Contains(got.stdout, `"changed":true`) {
+	if got := adminBilling(t, api, "sync", ten, "--json"); got.code != 0 || !strings.Contains(got.stdout, `"changed": true`) && !strings.Contains(got.stdout, `"changed":true`) {
 		t.Errorf("%+v", got)
 	}
-	if got := operator(t, api, "replay"); got.code != 0 || got.stdout != "12 events went back to the queue.\n" {
+	if got := adminBilling(t, api, "replay"); got.code != 0 || got.stdout != "12 events went back to the queue.\n" {
 		t.Errorf("%+v", got)
 	}
 	rounds := []string{`{"moved":200,"left":150}`, `{"moved":149,"left":1}`, `{"moved":0,"left":1}`}
@@ -200,7 +198,7 @@ func TestASyncAndAReplayTellWhatTheyDid(t *testing.T) {
 		rounds = rounds[1:]
 		return true
 	}})
-	if got := operator(t, many, "replay"); got.code != 0 || got.stdout != "349 events went back to the queue.\n" || !strings.Contains(got.stderr, "About 1 are left") {
+	if got := adminBilling(t, many, "replay"); got.code != 0 || got.stdout != "349 events went back to the queue.\n" || !strings.Contains(got.stderr, "About 1 are left") {
 		t.Errorf("%+v", got)
 	}
 	refused := apitest.Start(t, apitest.Script{Refuse: func(w http.ResponseWriter, _ *http.Request) bool {
@@ -208,7 +206,7 @@ func TestASyncAndAReplayTellWhatTheyDid(t *testing.T) {
 		return true
 	}})
 	for _, args := range [][]string{{"show", ten}, {"sync", ten}, {"replay"}} {
-		if got := operator(t, refused, args...); got.code != 3 {
+		if got := adminBilling(t, refused, args...); got.code != 3 {
 			t.Errorf("%v: %+v", args, got)
 		}
 	}
