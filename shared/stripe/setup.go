@@ -44,7 +44,7 @@ func (c *Client) Setup(ctx context.Context, webhookURL, returnURL string) (Shop,
 		return Shop{}, err
 	}
 	shop := Shop{Prices: prices}
-	if err := c.setUpPortal(ctx, returnURL); err != nil {
+	if err := c.SetUpPortal(ctx, returnURL); err != nil {
 		return Shop{}, fmt.Errorf("the billing portal: %w", err)
 	}
 	secret, err := c.setUpEndpoint(ctx, webhookURL)
@@ -113,7 +113,8 @@ func (c *Client) setUpPrice(ctx context.Context, p plan.Plan) (id string, err er
 	return made.ID, err
 }
 
-func (c *Client) setUpPortal(ctx context.Context, returnURL string) error {
+// SetUpPortal is the part of Setup that makes the billing portal.
+func (c *Client) SetUpPortal(ctx context.Context, returnURL string) error {
 	p := &sdk.BillingPortalConfigurationParams{Metadata: map[string]string{mark: "portal"}, DefaultReturnURL: &returnURL,
 		BusinessProfile: &sdk.BillingPortalConfigurationBusinessProfileParams{Headline: sdk.String("Outpost")},
 		Features: &sdk.BillingPortalConfigurationFeaturesParams{
