@@ -32,6 +32,10 @@ const (
 	Busy                Code = "busy"
 	InvalidSignature    Code = "invalid_signature"
 	BillingUnavailable  Code = "billing_unavailable"
+	AlreadySubscribed   Code = "already_subscribed"
+	NotSubscribed       Code = "not_subscribed"
+	OperatorsPlan       Code = "operators_plan"
+	PaymentMissing      Code = "payment_missing"
 )
 
 // Info is a row of the table of codes.
@@ -56,6 +60,10 @@ var table = []Info{
 	{NotFound, 404, "Not found.", false},
 	{NoPatch, 404, "The run has no patch.", false},
 	{TooManyKeys, 409, "There are as many keys as there can be.", false},
+	{AlreadySubscribed, 409, "There is a subscription already.", false},
+	{NotSubscribed, 409, "There is no subscription.", false},
+	{OperatorsPlan, 409, "The operator gives the plan.", false},
+	{PaymentMissing, 409, "A payment is missing.", false},
 	{TicketBound, 409, "Another worker holds this attempt.", false},
 	{AttemptSuperseded, 409, "The attempt is over.", false},
 	{RunCancelled, 409, "The run was cancelled.", false},
