@@ -128,16 +128,19 @@ func (c *Client) open(ctx context.Context, w Checkout, latest string) (string, e
 	return s.URL, nil
 }
 
-// Portal returns the URL of the customer's billing portal, which leads back to
-// returnURL, or to Stripe's setting where it is empty. ErrNoCustomer is for one who
-// was deleted.
+// Portal returns the URL of the customer's billing portal: the one that Setup made,
+// else the account's own. It leads back to returnURL, or to the portal's own setting
+// where that is empty. ErrNoCustomer is for a customer who was deleted.
 func (c *Client) Portal(ctx context.Context, customer, returnURL string) (string, error) {
-	configuration, err := c.portal(ctx)
+	p := &sdk.BillingPortalSessionParams{Customer: &customer, ReturnURL: orNone(returnURL)}
+	p.Context = ctx
+	ours, err := c.portal(ctx)
 	if err != nil {
 		return "", fmt.Errorf("find the billing portal: %w", err)
 	}
-	p := &sdk.BillingPortalSessionParams{Customer: &customer, ReturnURL: orNone(returnURL), Configuration: orNone(configuration)}
-	p.Context = ctx
+	if ours != nil {
+		p.Configuration = &ours.ID
+	}
 	s, err := c.api.BillingPortalSessions.New(p)
 	if noCustomer(err) {
 		return "", ErrNoCustomer
@@ -146,20 +149,6 @@ func (c *Client) Portal(ctx context.Context, customer, returnURL string) (string
 		return "", fmt.Errorf("open the billing portal: %w", err)
 	}
 	return s.URL, nil
-}
-
-// portal is the id of the portal that SetUpPortal made: Stripe opens another one
-// where none is named. It is empty where there is none.
-func (c *Client) portal(ctx context.Context) (id string, err error) {
-	list := &sdk.BillingPortalConfigurationListParams{Active: sdk.Bool(true)}
-	list.Context = ctx
-	it := c.api.BillingPortalConfigurations.List(list)
-	for it.Next() {
-		if it.BillingPortalConfiguration().Metadata[mark] == "portal" {
-			return it.BillingPortalConfiguration().ID, nil
-		}
-	}
-	return "", it.Err()
 }
 
 // Session is a Checkout session as somebody comes back from it.

@@ -145,11 +145,14 @@ func (c *Client) Subscriptions(ctx context.Context, customer string) ([]billing.
 	return out, nil
 }
 
+// errMisread means that an answer was not what the pinned version of the API has.
+var errMisread = errors.New("is not as API version " + sdk.APIVersion + " has it")
+
 // subscription reads one of Stripe's. What has no item or no period was decoded
 // from another version of the API, and is an error.
 func (c *Client) subscription(ctx context.Context, s *sdk.Subscription) (billing.Subscription, error) {
 	if s.Items == nil || len(s.Items.Data) == 0 || s.Items.Data[0].Price == nil || s.CurrentPeriodEnd == 0 || s.Livemode != c.live {
-		return billing.Subscription{}, fmt.Errorf("the subscription %s is not as API version %s has it", s.ID, sdk.APIVersion)
+		return billing.Subscription{}, fmt.Errorf("the subscription %s %w", s.ID, errMisread)
 	}
 	out := billing.Subscription{ID: s.ID, Status: billing.Status(s.Status), Price: s.Items.Data[0].Price.ID, Created: at(s.Created), PeriodEnd: at(s.CurrentPeriodEnd), CancelAt: at(s.CancelAt)}
 	if sch := s.Schedule; sch != nil && sch.CurrentPhase != nil {
@@ -186,22 +189,4 @@ func at(unix int64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(unix, 0).UTC()
-}
-
-// Check makes sure that Stripe sells every price of the table, each month by
-// month and at the plan's cost.
-func (c *Client) Check(ctx context.Context, prices billing.Prices) error {
-	for id, name := range prices {
-		p := &sdk.PriceParams{}
-		p.Context = ctx
-		price, err := c.api.Prices.Get(id, p)
-		if err != nil {
-			return fmt.Errorf("the price %s of the plan %s: %w", id, name, err)
-		}
-		monthly := price.Recurring != nil && price.Recurring.Interval == sdk.PriceRecurringIntervalMonth && price.Recurring.IntervalCount == 1
-		if want := int64(billing.Cost(name)) * 100; !price.Active || !monthly || price.UnitAmount != want || price.Currency != sdk.CurrencyUSD || price.Livemode != c.live {
-			return fmt.Errorf("the price %s of the plan %s is not active, or not %d cents a month", id, name, want)
-		}
-	}
-	return nil
 }

@@ -241,7 +241,7 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 	want := []string{"GET /v1/billing_portal/configurations", "GET /v1/checkout/sessions", "GET /v1/checkout/sessions/{id}", "GET /v1/invoices", "GET /v1/prices", "GET /v1/prices/{id}", "GET /v1/products/{id}",
 		"GET /v1/subscriptions", "GET /v1/subscriptions/{id}", "GET /v1/webhook_endpoints", "POST /v1/billing_portal/configurations", "POST /v1/billing_portal/sessions",
 		"POST /v1/checkout/sessions", "POST /v1/checkout/sessions/{id}/expire", "POST /v1/customers", "POST /v1/customers/{id}", "POST /v1/invoices/{id}/void",
-		"POST /v1/prices", "POST /v1/prices/{id}", "POST /v1/products", "POST /v1/subscription_schedules", "POST /v1/subscription_schedules/{id}", "POST /v1/subscription_schedules/{id}/release",
+		"POST /v1/prices", "POST /v1/prices/{id}", "POST /v1/products", "POST /v1/products/{id}", "POST /v1/subscription_schedules", "POST /v1/subscription_schedules/{id}", "POST /v1/subscription_schedules/{id}/release",
 		"POST /v1/subscriptions/{id}", "POST /v1/webhook_endpoints"}
 	if got := slices.Sorted(maps.Keys(calls)); !slices.Equal(got, want) {
 		t.Errorf("called %v, want %v", got, want)
