@@ -24,8 +24,8 @@ import (
 
 // Stripe is what is asked of it.
 type Stripe interface {
-	// Sure makes sure that what the settings say is what Stripe sells.
-	Sure(ctx context.Context) error
+	// Ready makes sure that what the settings say is what Stripe sells.
+	Ready(ctx context.Context) error
 	Customer(ctx context.Context, tenant string, deleted int, name, email string) (id string, err error)
 	Open(ctx context.Context, w stripe.Checkout) (url string, err error)
 	Session(ctx context.Context, id string) (stripe.Session, error)
@@ -99,9 +99,9 @@ func (d Desk) begin(ctx context.Context) (context.Context, context.CancelFunc, e
 	return ctx, cancel, nil
 }
 
-// sure is called before anything is asked of Stripe.
-func (d Desk) sure(ctx context.Context) error {
-	if err := d.Stripe.Sure(ctx); err != nil {
+// ready is called before anything is sold.
+func (d Desk) ready(ctx context.Context) error {
+	if err := d.Stripe.Ready(ctx); err != nil {
 		return &Unavailable{err}
 	}
 	return nil
@@ -168,7 +168,7 @@ func (d Desk) candidate(ctx context.Context, tenantID, actor string) (tn tenant.
 	if known, err = d.Store.Billing(ctx, tenantID); err != nil {
 		return tn, known, err
 	}
-	if err := d.sure(ctx); err != nil {
+	if err := d.ready(ctx); err != nil {
 		return tn, known, err
 	}
 	if known.Customer == "" || tn.PlanSource != tenant.ByStripe {
@@ -211,7 +211,7 @@ func (d Desk) Change(ctx context.Context, tenantID, plan string, by By) (tn tena
 	case tn.Entitlement.State != tenant.Active && billing.Cost(plan) > 0:
 		return tn, now, tenant.ErrNotActive
 	}
-	if err := d.sure(ctx); err != nil {
+	if err := d.ready(ctx); err != nil {
 		return tn, now, err
 	}
 	sub, err := d.subscription(ctx, now.Customer)

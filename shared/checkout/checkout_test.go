@@ -55,7 +55,7 @@ func newWorld(t *testing.T) *world {
 	w.Must(err)
 	w.Keeper.Stripe = counted
 	w.desk = w.Desk()
-	w.desk.Stripe, w.desk.Keeper = &stripe.Till{Client: counted, Prices: w.Keeper.Prices}, w.Keeper
+	w.desk.Stripe, w.desk.Keeper = &stripe.Connection{Client: counted, Prices: w.Keeper.Prices}, w.Keeper
 	return w
 }
 
@@ -380,8 +380,8 @@ func TestNothingIsSoldAtAPriceThatIsNotThePlans(t *testing.T) {
 	for id, name := range w.Keeper.Prices {
 		wrong[id] = map[string]string{"pro": "enterprise", "enterprise": "pro"}[name]
 	}
-	till := w.desk.Stripe.(*stripe.Till)
-	w.desk.Stripe, w.desk.Prices = &stripe.Till{Client: till.Client, Prices: wrong}, wrong
+	right := w.desk.Stripe.(*stripe.Connection)
+	w.desk.Stripe, w.desk.Prices = &stripe.Connection{Client: right.Client, Prices: wrong}, wrong
 	var down *checkout.Unavailable
 	if url, err := w.open("enterprise"); !errors.As(err, &down) || url != "" || len(w.Fake.Customers()) != 0 {
 		t.Errorf("%s, %v, %d customers", url, err, len(w.Fake.Customers()))

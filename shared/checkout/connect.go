@@ -22,15 +22,14 @@ import (
 )
 
 // Connect makes the desk of a function by its settings, and the table beside it.
-// Where there is no billing the desk serves nobody. Keys that do not fit are an
-// error, with which the function does not start; prices are looked at before the
-// first use, so that it starts while Stripe does not answer.
+// Where there is no billing the desk serves nobody. Keys or prices that do not fit
+// are an error, with which the function does not start; while Stripe does not answer
+// it starts all the same, and looks at the prices before it sells.
 func Connect(ctx context.Context, env *config.Reader, cfg aws.Config) (Desk, *table.Table, error) {
 	waker := wakeup.NewSender(sqs.NewFromConfig(cfg), env.String(topology.EnvQueue(topology.Wakeups)))
 	d, store, err := ConnectPortal(ctx, env, cfg)
 	if err == nil && d.Stripe != nil {
-		till := d.Stripe.(*stripe.Till)
-		d.Keeper = entitlement.Keeper{Stripe: till, Store: store, Waker: waker, Prices: d.Prices, Clock: d.Clock}
+		d.Keeper = entitlement.Keeper{Stripe: d.Stripe.(*stripe.Connection), Store: store, Waker: waker, Prices: d.Prices, Clock: d.Clock}
 	}
 	return d, store, err
 }
@@ -48,13 +47,13 @@ func ConnectPortal(ctx context.Context, env *config.Reader, cfg aws.Config) (Des
 		return Desk{}, nil, fmt.Errorf("OUTPOST_RETURN_URLS: %w", err)
 	}
 	d := Desk{Store: store, Returns: returns, Ways: NewWays(env.String("OUTPOST_API_URL"), secrets.ReturnKey()), Clock: clock.System}
-	till, err := stripe.OpenTill(env, secrets)
+	connection, err := stripe.ConnectLater(ctx, env, secrets)
 	if errors.Is(err, stripe.ErrNoBilling) {
 		return d, store, nil
 	}
 	if err != nil {
 		return Desk{}, nil, err
 	}
-	d.Stripe, d.Prices = till, till.Prices
+	d.Stripe, d.Prices = connection, connection.Prices
 	return d, store, nil
 }

@@ -19,7 +19,7 @@ func (w *World) Desk() checkout.Desk {
 	w.T.Helper()
 	returns, err := billing.ParseReturns(App)
 	w.Must(err)
-	return checkout.Desk{Stripe: &stripe.Till{Client: w.Stripe, Prices: w.Keeper.Prices}, Store: w.Table, Keeper: w.Keeper, Prices: w.Keeper.Prices, Returns: returns,
+	return checkout.Desk{Stripe: &stripe.Connection{Client: w.Stripe, Prices: w.Keeper.Prices}, Store: w.Table, Keeper: w.Keeper, Prices: w.Keeper.Prices, Returns: returns,
 		Ways: checkout.NewWays("https://api.example.com", []byte(strings.Repeat("k", 32))), Clock: w.Clock}
 }
 
