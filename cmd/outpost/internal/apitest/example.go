@@ -9,7 +9,7 @@ import (
 
 // examples are the routes that answer as the contract's example does: a test of
 // them is about what the client asks and shows.
-var examples = []string{"GET /v1/usage", "GET /v1/limits"}
+var examples = []string{"GET /v1/usage", "GET /v1/limits", "GET /v1/billing", "POST /v1/billing/checkout", "POST /v1/billing/plan", "POST /v1/billing/portal"}
 
 // example is the contract's own example of a route's answer.
 func (a *API) example(route string) func(*http.Request, map[string]any) (int, any) {
