@@ -227,7 +227,9 @@ func (d Desk) Change(ctx context.Context, tenantID, plan string, by By) (tn tena
 		return tn, now, err
 	}
 	price, _ := d.Prices.Of(plan)
-	if err := d.Stripe.Move(ctx, sub.ID, move, price); err != nil {
+	if err := d.Stripe.Move(ctx, sub.ID, move, price); errors.Is(err, billing.ErrUnpaid) {
+		return tn, now, err
+	} else if err != nil {
 		return tn, now, &Unavailable{err}
 	}
 	if err := d.sync(ctx, tenantID, intent.Audit.Actor, "the plan "+plan+" was asked for"); err != nil {

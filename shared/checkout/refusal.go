@@ -28,15 +28,15 @@ func Refusal(err error) error {
 	case errors.Is(err, ErrNoBilling):
 		return say(problem.BillingUnavailable, "This Outpost has no billing.")
 	case errors.Is(err, stripe.ErrSubscribed):
-		return say(problem.AlreadySubscribed, "There is a subscription already: POST /v1/billing/plan changes its plan, and the billing portal its card.")
+		return say(problem.AlreadySubscribed, "POST /v1/billing/plan changes its plan, and the billing portal its card.")
 	case errors.Is(err, ErrNoSubscription):
-		return say(problem.NotSubscribed, "There is no subscription: POST /v1/billing/checkout begins one.")
+		return say(problem.NotSubscribed, "POST /v1/billing/checkout begins one.")
 	case errors.Is(err, tenant.ErrOperatorsPlan):
-		return say(problem.OperatorsPlan, "Who runs this Outpost has given the plan: ask there.")
+		return say(problem.OperatorsPlan, "Ask who runs this Outpost for another.")
 	case errors.Is(err, tenant.ErrNotActive):
 		return say(problem.TenantInactive, "The account is suspended: its plan can be ended, and not begun or changed.")
 	case errors.Is(err, billing.ErrUnpaid):
-		return say(problem.PaymentMissing, "A payment is missing: make it in the billing portal first, then change the plan.")
+		return say(problem.PaymentMissing, "Make it in the billing portal first, then change the plan.")
 	case errors.Is(err, billing.ErrPlan):
 		return say(problem.ValidationFailed, "/plan is not sold here.", problem.Field{Field: "/plan", Message: "is not sold here"})
 	case errors.As(err, &down):

@@ -153,8 +153,8 @@ func (c *Client) Portal(ctx context.Context, customer, returnURL string) (string
 
 // Session is a Checkout session as somebody comes back from it.
 type Session struct {
-	Tenant, Customer string
-	Complete         bool // the page was gone through; what it came to the subscription tells
+	Tenant   string
+	Complete bool // the page was gone through; what it came to the subscription tells
 }
 
 // ErrNoSession means that Stripe has no such session.
@@ -172,11 +172,7 @@ func (c *Client) Session(ctx context.Context, id string) (Session, error) {
 	if err != nil {
 		return Session{}, fmt.Errorf("read a Checkout session: %w", err)
 	}
-	out := Session{Tenant: s.Metadata["tenant"], Complete: s.Status == sdk.CheckoutSessionStatusComplete}
-	if s.Customer != nil {
-		out.Customer = s.Customer.ID
-	}
-	return out, nil
+	return Session{Tenant: s.Metadata["tenant"], Complete: s.Status == sdk.CheckoutSessionStatusComplete}, nil
 }
 
 func noCustomer(err error) bool {

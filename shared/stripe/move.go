@@ -15,7 +15,7 @@ import (
 // decided; Stay and Leave need no price. It may be made again, and at once with
 // others: each call of Stripe's is left out where its effect is there already, and
 // the last wish is what stays. A move that waits to be paid is no error: the
-// subscription tells of it.
+// subscription tells of it. billing.ErrUnpaid means that Stripe did not let it wait.
 func (c *Client) Move(ctx context.Context, subscription string, m billing.Move, price string) error {
 	var err error
 	for range rounds {
@@ -23,10 +23,14 @@ func (c *Client) Move(ctx context.Context, subscription string, m billing.Move, 
 			break
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("change the subscription %s: %w", subscription, err)
+	var declined *sdk.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &declined) && declined.Type == sdk.ErrorTypeCard:
+		return fmt.Errorf("change the subscription %s: %w: %s", subscription, billing.ErrUnpaid, declined.Code)
 	}
-	return nil
+	return fmt.Errorf("change the subscription %s: %w", subscription, err)
 }
 
 // refused tells whether Stripe found the subscription otherwise than it was read:

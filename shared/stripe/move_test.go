@@ -1,7 +1,10 @@
 package stripe_test
 
 import (
+	"errors"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +14,7 @@ import (
 
 	standin "outpost/infra/local/stripe"
 	"outpost/shared/billing"
+	"outpost/shared/stripe"
 )
 
 // wants moves the customer's subscription to a plan, as a caller of Move decides.
@@ -197,5 +201,31 @@ func TestAnEndThatOthersHaveSetIsTakenBack(t *testing.T) {
 	}
 	if err := s.Move(t.Context(), "sub_none", billing.Stay, ""); err == nil {
 		t.Error("a subscription that is not there is moved")
+	}
+}
+
+// A card that is refused at once is the tenant's matter, not an outage.
+func TestARefusedCardIsNoOutage(t *testing.T) {
+	s := open(t, 11)
+	customer := s.subscribe(t, "pro")
+	sub := s.Server.Subscriptions(customer)[0].ID
+	tries := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			tries++
+			w.WriteHeader(http.StatusPaymentRequired)
+			_, _ = w.Write([]byte(`{"error": {"type": "card_error", "code": "card_declined", "message": "Your card was declined."}}`))
+			return
+		}
+		s.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	c, err := stripe.New(stripe.Options{Keys: keys, Base: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	price, _ := s.prices.Of("enterprise")
+	if err := c.Move(t.Context(), sub, billing.Rise, price); !errors.Is(err, billing.ErrUnpaid) || tries != 1 {
+		t.Errorf("%v after %d tries", err, tries)
 	}
 }

@@ -309,6 +309,10 @@ func TestTheDemoTenantUpgradesByClicking(t *testing.T) {
 			if back := p.clicks(portal, "Back"); back.status != http.StatusOK || !strings.Contains(string(back.body), "Back from Stripe") {
 				t.Errorf("back from the portal: %d %s", back.status, back.body)
 			}
+			portal = strings.TrimSpace(client("portal", "--return-url", app+"/from-the-portal"))
+			if back := p.clicks(portal, "Back"); string(back.body) != "Welcome back." || visited()[2] != "/from-the-portal" {
+				t.Errorf("back from the portal to %v: %d %s", visited(), back.status, back.body)
+			}
 			if said := client("show"); !strings.Contains(said, "enterprise") {
 				t.Errorf("outpost billing show: %s", said)
 			}
