@@ -42,6 +42,7 @@ type grammar struct {
 	Secrets secretsCommand `cmd:"" help:"Your providers' keys and your git token."`
 	Usage   usageCommand   `cmd:"" help:"What your runs took: tokens, time, cost."`
 	Limits  limitsCommand  `cmd:"" help:"What you may do, and how much of it is used."`
+	Billing billingCommand `cmd:"" help:"Your plan and how it is paid for."`
 	Audit   auditCommand   `cmd:"" help:"Who changed what, newest first."`
 	Admin   adminCommand   `cmd:"" help:"For who runs this Outpost. The operator's key stands in OUTPOST_OPERATOR_KEY."`
 	Version versionCommand `cmd:"" help:"Show the client's version."`

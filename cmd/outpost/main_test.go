@@ -388,3 +388,36 @@ func TestUsageIsShownAndGivenToScripts(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func TestBillingIsShownAndItsPagesAreAnAddressEach(t *testing.T) {
+	api := apitest.Start(t, apitest.Script{})
+	for args, shows := range map[string]string{
+		"billing":              "enterprise: The enterprise plan becomes the pro plan 1 April 2027 11:00 UTC.\n",
+		"billing show":         "enterprise: The enterprise plan becomes the pro plan 1 April 2027 11:00 UTC.\n",
+		"billing plan free":    "pro: The pro plan is canceled and ends 1 April 2027 11:00 UTC.\n",
+		"billing checkout pro": "https://checkout.stripe.com/c/pay/cs_live_a1b2c3\n",
+		"billing portal --return-url https://a.example/": "https://billing.stripe.com/p/session/live_a1b2c3\n",
+	} {
+		got := finish(t, command(t, api, strings.Fields(args)...))
+		if got.code != 0 || got.stdout != shows || got.stderr == "" {
+			t.Errorf("%s: %+v", args, got)
+		}
+		var v map[string]any
+		asJSON := finish(t, command(t, api, append(strings.Fields(args), "--json")...))
+		if err := json.Unmarshal([]byte(asJSON.stdout), &v); err != nil || asJSON.code != 0 || (v["url"] == nil) == (v["sentence"] == nil) {
+			t.Errorf("%s --json: %v, %+v", args, err, asJSON)
+		}
+	}
+	if got := finish(t, command(t, api, "billing", "checkout", "enterprise", "--success-url", "https://a.example/done", "--cancel-url", "https://a.example/")); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	last := api.Requests()[len(api.Requests())-1]
+	if last.Body["plan"] != "enterprise" || last.Body["success_url"] != "https://a.example/done" || last.Body["cancel_url"] != "https://a.example/" {
+		t.Errorf("sent %v", last.Body)
+	}
+	for _, args := range [][]string{{"billing", "checkout"}, {"billing", "plan"}, {"billing", "portal", "pro"}} {
+		if got := finish(t, command(t, api, args...)); got.code != 2 {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+}

@@ -27,6 +27,7 @@ func newAPI(stack awscdk.Stack, d *deployment) *apiStack {
 	if s.url = "https://" + d.Domain; d.Domain == "" {
 		s.url = *s.api.ApiEndpoint()
 	}
+	d.api = s // functions of the API lead back to its own address; the API itself names none of them
 	functions := map[string]awslambda.Function{}
 	function := func(name string) awslambda.Function {
 		if functions[name] == nil {

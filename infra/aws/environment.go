@@ -37,9 +37,12 @@ type Environment struct {
 	SpotFirstAttempts bool `json:"spot_first_attempts"` // later attempts are always on demand
 	// StripePrices is the one table of Stripe's prices, price=plan, comma
 	// separated; empty where there is no billing. StripeLive is for real money.
-	StripePrices     string `json:"stripe_prices"`
-	StripeLive       bool   `json:"stripe_live"`
-	LogRetentionDays int    `json:"log_retention_days"`
+	StripePrices string `json:"stripe_prices"`
+	StripeLive   bool   `json:"stripe_live"`
+	// ReturnURLs are the origins that Stripe's pages may lead back to, each as
+	// https://app.example.com; none where tenants use the client alone.
+	ReturnURLs       []string `json:"return_urls"`
+	LogRetentionDays int      `json:"log_retention_days"`
 	// KeepData protects table, bucket and key from deletion, also that of their
 	// stack.
 	KeepData bool `json:"keep_data"`
@@ -115,6 +118,11 @@ func (e Environment) check() error {
 	if e.StripePrices != "" {
 		if _, err := billing.ParsePrices(e.StripePrices); err != nil {
 			return fmt.Errorf("stripe_prices: %w", err)
+		}
+	}
+	for _, u := range e.ReturnURLs {
+		if _, err := billing.ParseReturns(u); err != nil || u == "" || u == billing.Loopback || strings.Contains(u, ",") {
+			return fmt.Errorf("return_urls: %q is no origin, as https://app.example.com", u)
 		}
 	}
 	for _, z := range e.AvailabilityZones {

@@ -30,6 +30,13 @@ func TestAWrongSettingIsOneSentenceThatNamesIt(t *testing.T) {
 		{"prices of one plan only", "dev", `"stripe_prices":"price_1=pro"`, "stripe_prices"},
 		{"a price of no plan", "dev", `"stripe_prices":"price_1=gold"`, "stripe_prices"},
 		{"real money for nothing", "dev", `"stripe_live":true`, "stripe_live"},
+		{"a return by plain HTTP", "dev", `"return_urls":["http://app.example.com"]`, "return_urls"},
+		{"a return to more than an origin", "dev", `"return_urls":["https://app.example.com","https://app.example.com/billing"]`, "return_urls"},
+		{"a return to everywhere", "dev", `"return_urls":["*"]`, "return_urls"},
+		{"a return to the caller's own machine", "dev", `"return_urls":["loopback"]`, "return_urls"},
+		{"two returns in one", "dev", `"return_urls":["https://app.example.com,https://b.example.com"]`, "return_urls"},
+		{"an empty return", "dev", `"return_urls":[""]`, "return_urls"},
+		{"a return that is no list", "dev", `"return_urls":"https://app.example.com"`, "return_urls"},
 		{"an address that is none", "dev", `"alarm_email":"ops"`, "alarm_email"},
 		{"concurrency for nobody", "dev", `"reserved_concurrency":{"api/fly":1}`, "api/fly"},
 		{"no concurrency", "dev", `"reserved_concurrency":{"scheduler":0}`, "scheduler"},
@@ -116,6 +123,7 @@ func TestSettingsReachTheirPlaces(t *testing.T) {
 	e.Domain, e.Certificate = "api.example.com", "arn:aws:acm:us-east-1:123456789012:certificate/0-0"
 	e.Account, e.AlarmEmail = "123456789012", "ops@example.com"
 	e.ReservedConcurrency = map[string]int{"scheduler": 2}
+	e.ReturnURLs = []string{"https://app.example.com", "https://console.example.com:8443"}
 	c, err := synth(e, assets)
 	if err != nil {
 		t.Fatal(err)
@@ -123,6 +131,10 @@ func TestSettingsReachTheirPlaces(t *testing.T) {
 	launch := c.functions(e)["workflow/launch"]
 	if url := launch.get("Environment", "Variables", "OUTPOST_API_URL"); url != "https://api.example.com" {
 		t.Errorf("workers reach the API at %v", url)
+	}
+	checkout := c.functions(e)["api/open-checkout"]
+	if url, to := checkout.get("Environment", "Variables", "OUTPOST_API_URL"), checkout.get("Environment", "Variables", "OUTPOST_RETURN_URLS"); url != "https://api.example.com" || to != "https://app.example.com,https://console.example.com:8443" {
+		t.Errorf("Checkout leads back by %v to %v", url, to)
 	}
 	if n := c.functions(e)["scheduler"].get("ReservedConcurrentExecutions"); n != float64(2) {
 		t.Errorf("reserved: %v", n)

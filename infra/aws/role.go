@@ -149,6 +149,8 @@ func (d *deployment) value(scope constructs.Construct, name string) string {
 		return strconv.Itoa(d.FleetCap)
 	case "OUTPOST_STRIPE_PRICES":
 		return d.StripePrices
+	case "OUTPOST_RETURN_URLS":
+		return strings.Join(d.ReturnURLs, ",")
 	case "OUTPOST_STRIPE_LIVE":
 		return strconv.FormatBool(d.StripeLive)
 	case "OUTPOST_SPOT":

@@ -48,6 +48,10 @@ type Subscription struct {
 	PeriodEnd   time.Time
 	CancelAt    time.Time // zero unless it is to end
 	UnpaidSince time.Time // when the oldest invoice that is still open was first owed; zero for none
+	Next        string    // price that it changes to at the period's end; empty for none
+	NextAt      time.Time // when
+	Wanted      string    // price that it changes to once that is paid; empty for none
+	WantedUntil time.Time // when that is given up
 }
 
 // Prices is the one table of Stripe's prices: the plan of each, by its id.
@@ -105,6 +109,9 @@ type Standing struct {
 	Subscription string
 	PeriodEnd    time.Time // zero without a subscription that goes on
 	GraceUntil   time.Time // zero unless a payment is missing
+	Next         string    // plan that it changes to; empty for none
+	NextAt       time.Time // when; for a change that waits to be paid, when it is given up
+	NextUnpaid   bool      // the change waits to be paid
 	Sentence     string    // why, and until when
 }
 
@@ -211,10 +218,30 @@ func stand(sub Subscription, prices Prices, now time.Time) (Standing, error) {
 	default:
 		return s, unknown("the subscription %s has the status %q, which Outpost does not know", sub.ID, sub.Status)
 	}
-	if !sub.CancelAt.IsZero() && s.Plan != free && sub.Status != PastDue {
-		s.Sentence = fmt.Sprintf("The %s plan is canceled and ends %s.", paid, date(sub.CancelAt))
+	if s.Plan != free {
+		s.change(sub, prices)
 	}
 	return s, nil
+}
+
+// change adds what a subscription that gives a plan is to become. That a payment
+// is missing stays the sentence: it comes first.
+func (s *Standing) change(sub Subscription, prices Prices) {
+	sentence := s.Sentence
+	switch next, wanted := prices[sub.Next], prices[sub.Wanted]; {
+	case !sub.CancelAt.IsZero():
+		s.Next, s.NextAt = free, sub.CancelAt
+		sentence = fmt.Sprintf("The %s plan is canceled and ends %s.", s.Plan, date(sub.CancelAt))
+	case next != "":
+		s.Next, s.NextAt = next, sub.NextAt
+		sentence = fmt.Sprintf("The %s plan becomes the %s plan %s.", s.Plan, next, date(sub.NextAt))
+	case wanted != "":
+		s.Next, s.NextAt, s.NextUnpaid = wanted, sub.WantedUntil, true
+		sentence = fmt.Sprintf("The %s plan renews %s. The %s plan begins once it is paid: pay its invoice in the billing portal until %s.", s.Plan, date(sub.PeriodEnd), wanted, date(sub.WantedUntil))
+	}
+	if sub.Status != PastDue {
+		s.Sentence = sentence
+	}
 }
 
 // date is a time as sentences give it.

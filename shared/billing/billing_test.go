@@ -38,8 +38,18 @@ func TestGuaranteeEveryStatusPlanAndBoundaryIsRight(t *testing.T) {
 			wrong++
 			t.Errorf("%s %s, %s: %+v, want %s", c.Subscription.Status, c.Subscription.Price, c.Moment, c.Standing, want)
 		}
+		next := map[string]billing.Standing{"end": {Next: "free", NextAt: c.Subscription.PeriodEnd}, "become pro": {Next: "pro", NextAt: c.Subscription.PeriodEnd},
+			"become enterprise once paid": {Next: "enterprise", NextAt: c.Subscription.WantedUntil, NextUnpaid: true}}[c.Will]
+		if want == "free" {
+			next = billing.Standing{} // nothing is left that could change
+		}
+		told := c.Subscription.Status == "past_due" || strings.Contains(c.Standing.Sentence, next.Next) || next.Next == "free" && strings.Contains(c.Standing.Sentence, "ends")
+		if c.Standing.Next != next.Next || !c.Standing.NextAt.Equal(next.NextAt) || c.Standing.NextUnpaid != next.NextUnpaid || !told {
+			wrong++
+			t.Errorf("%s %s, set to %s, %s: %+v", c.Subscription.Status, c.Subscription.Price, c.Will, c.Moment, c.Standing)
+		}
 	}
-	if len(cases) != 8*2*2*3+2*2*3 {
+	if len(cases) != 8*2*3*3+2*3*3 {
 		t.Errorf("%d rows", len(cases))
 	}
 	g.Figure("rows", len(cases))

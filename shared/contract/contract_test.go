@@ -9,7 +9,9 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"outpost/shared/agent"
+	"outpost/shared/billing"
 	"outpost/shared/contract"
+	"outpost/shared/plan"
 	"outpost/shared/problem"
 	"outpost/shared/task"
 	"outpost/shared/topology"
@@ -68,7 +70,17 @@ func TestEnumsAreThoseOfTheDomain(t *testing.T) {
 	for _, c := range problem.Codes() {
 		codes = append(codes, string(c.Code))
 	}
+	var statuses, paid []string
+	for _, st := range billing.Statuses {
+		statuses = append(statuses, string(st))
+	}
+	for _, p := range plan.All() {
+		if p.PriceUSD > 0 {
+			paid = append(paid, p.Name)
+		}
+	}
 	for name, want := range map[string][]string{
+		"SubscriptionStatus": statuses, "PaidPlan": paid,
 		"AgentName": agent.Names(), "AgentOrAll": append([]string{"all"}, agent.Names()...), "ReasonCode": reasons, "ProblemCode": codes, "EventKind": task.EventKinds,
 		"RunState":     {"queued", "starting", "running", "succeeded", "failed", "timed_out", "cancelled"},
 		"TaskState":    {string(task.Queued), string(task.Running), string(task.Completed)},

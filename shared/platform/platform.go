@@ -101,6 +101,9 @@ func (s *Secrets) Stripe() (Stripe, error) { return s.stripe, s.stripe.Check() }
 // CursorKey is the key under which the cursors of lists are signed.
 func (s *Secrets) CursorKey() []byte { return s.derived("cursors") }
 
+// ReturnKey is the key under which ways back from Checkout are signed.
+func (s *Secrets) ReturnKey() []byte { return s.derived("returns from Checkout") }
+
 // Issuer makes API keys.
 func (s *Secrets) Issuer() *apikey.Issuer { return apikey.NewIssuer(s.hasher, s.derived("API keys")) }
 

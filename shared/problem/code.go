@@ -33,6 +33,10 @@ const (
 	InvalidSignature    Code = "invalid_signature"
 	BillingUnavailable  Code = "billing_unavailable"
 	BillingMismatch     Code = "billing_mismatch"
+	AlreadySubscribed   Code = "already_subscribed"
+	NotSubscribed       Code = "not_subscribed"
+	OperatorsPlan       Code = "operators_plan"
+	PaymentMissing      Code = "payment_missing"
 )
 
 // Info is a row of the table of codes.
@@ -58,6 +62,10 @@ var table = []Info{
 	{NoPatch, 404, "The run has no patch.", false},
 	{BillingMismatch, 409, "Stripe and this Outpost's settings do not fit.", false},
 	{TooManyKeys, 409, "There are as many keys as there can be.", false},
+	{AlreadySubscribed, 409, "There is a subscription already.", false},
+	{NotSubscribed, 409, "There is no subscription.", false},
+	{OperatorsPlan, 409, "The operator gives the plan.", false},
+	{PaymentMissing, 409, "A payment is missing.", false},
 	{TicketBound, 409, "Another worker holds this attempt.", false},
 	{AttemptSuperseded, 409, "The attempt is over.", false},
 	{RunCancelled, 409, "The run was cancelled.", false},

@@ -14,7 +14,7 @@ import (
 // Checkout is a wish to subscribe.
 type Checkout struct {
 	Tenant, Customer, Price string
-	SuccessURL, CancelURL   string
+	SuccessURL, CancelURL   string // no way back without a CancelURL
 }
 
 // rounds is how often a session is tried for: each round that is lost was won by
@@ -111,7 +111,7 @@ func (c *Client) expire(ctx context.Context, id string) error {
 func (c *Client) open(ctx context.Context, w Checkout, latest string) (string, error) {
 	metadata := map[string]string{"tenant": w.Tenant, "price": w.Price}
 	p := &sdk.CheckoutSessionParams{Customer: &w.Customer, Mode: sdk.String(string(sdk.CheckoutSessionModeSubscription)), ClientReferenceID: &w.Tenant,
-		SuccessURL: &w.SuccessURL, CancelURL: &w.CancelURL, Metadata: metadata, SubscriptionData: &sdk.CheckoutSessionSubscriptionDataParams{Metadata: map[string]string{"tenant": w.Tenant}},
+		SuccessURL: &w.SuccessURL, CancelURL: orNone(w.CancelURL), Metadata: metadata, SubscriptionData: &sdk.CheckoutSessionSubscriptionDataParams{Metadata: map[string]string{"tenant": w.Tenant}},
 		LineItems: []*sdk.CheckoutSessionLineItemParams{{Price: &w.Price, Quantity: sdk.Int64(1)}}}
 	p.Context = ctx
 	p.SetIdempotencyKey("checkout-" + w.Customer + "-" + latest)
@@ -120,6 +120,8 @@ func (c *Client) open(ctx context.Context, w Checkout, latest string) (string, e
 	switch {
 	case errors.As(err, &e) && (e.Type == sdk.ErrorTypeIdempotency || e.HTTPStatusCode == http.StatusConflict):
 		return "", errAgain // another made the next session, for something else
+	case noCustomer(err):
+		return "", ErrNoCustomer
 	case err != nil:
 		return "", fmt.Errorf("open a Checkout session: %w", err)
 	}
@@ -127,9 +129,10 @@ func (c *Client) open(ctx context.Context, w Checkout, latest string) (string, e
 }
 
 // Portal returns the URL of the customer's billing portal: the one that Setup made,
-// else the account's own.
+// else the account's own. It leads back to returnURL, or to the portal's own setting
+// where that is empty. ErrNoCustomer is for a customer who was deleted.
 func (c *Client) Portal(ctx context.Context, customer, returnURL string) (string, error) {
-	p := &sdk.BillingPortalSessionParams{Customer: &customer, ReturnURL: &returnURL}
+	p := &sdk.BillingPortalSessionParams{Customer: &customer, ReturnURL: orNone(returnURL)}
 	p.Context = ctx
 	ours, err := c.portal(ctx)
 	if err != nil {
@@ -139,8 +142,48 @@ func (c *Client) Portal(ctx context.Context, customer, returnURL string) (string
 		p.Configuration = &ours.ID
 	}
 	s, err := c.api.BillingPortalSessions.New(p)
+	if noCustomer(err) {
+		return "", ErrNoCustomer
+	}
 	if err != nil {
 		return "", fmt.Errorf("open the billing portal: %w", err)
 	}
 	return s.URL, nil
+}
+
+// Session is a Checkout session as somebody comes back from it.
+type Session struct {
+	Tenant   string
+	Complete bool // the page was gone through; what it came to the subscription tells
+}
+
+// ErrNoSession means that Stripe has no such session.
+var ErrNoSession = errors.New("there is no such Checkout session")
+
+// Session returns a Checkout session.
+func (c *Client) Session(ctx context.Context, id string) (Session, error) {
+	p := &sdk.CheckoutSessionParams{}
+	p.Context = ctx
+	s, err := c.api.CheckoutSessions.Get(id, p)
+	var missing *sdk.Error
+	if errors.As(err, &missing) && missing.Code == sdk.ErrorCodeResourceMissing {
+		return Session{}, ErrNoSession
+	}
+	if err != nil {
+		return Session{}, fmt.Errorf("read a Checkout session: %w", err)
+	}
+	return Session{Tenant: s.Metadata["tenant"], Complete: s.Status == sdk.CheckoutSessionStatusComplete}, nil
+}
+
+func noCustomer(err error) bool {
+	var e *sdk.Error
+	return errors.As(err, &e) && e.Code == sdk.ErrorCodeResourceMissing && e.Param == "customer"
+}
+
+// orNone leaves out a parameter that is empty.
+func orNone(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }

@@ -70,6 +70,16 @@ func (c *Client) SetUpPrices(ctx context.Context) (billing.Prices, error) {
 	return shop.Prices, err
 }
 
+// SetUpPortal is the part of Setup that makes the billing portal.
+func (c *Client) SetUpPortal(ctx context.Context, returnURL string) error {
+	var w Work
+	if err := c.surveyPortal(ctx, Declared.Portal, returnURL, &w); err != nil {
+		return err
+	}
+	_, err := w.Do(ctx, func(Step) {})
+	return err
+}
+
 // Survey compares Stripe with a declaration and changes nothing: a product and a
 // price for each paid plan, the billing portal, and the webhook endpoint with its
 // API version. What is there and right needs no step. An endpoint of another API

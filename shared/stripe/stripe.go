@@ -59,9 +59,14 @@ func New(o Options) (*Client, error) {
 	return &Client{api: client.New(o.Keys.Key, &sdk.Backends{API: backend, Connect: backend, Uploads: backend}), live: o.Live}, nil
 }
 
-// ErrSubscribed means that the customer has a subscription that goes on: it is
-// changed, not made again.
-var ErrSubscribed = errors.New("the customer has a subscription already")
+// Errors of what a customer has.
+var (
+	// ErrSubscribed means that the customer has a subscription that goes on: it is
+	// changed, not made again.
+	ErrSubscribed = errors.New("the customer has a subscription already")
+	// ErrNoCustomer means that Stripe has no such customer, or none any more.
+	ErrNoCustomer = errors.New("there is no such customer")
+)
 
 // Customer makes the customer of a tenant, once however often it is called within
 // a day; the caller keeps its id. deleted is how many of the tenant's customers
@@ -124,6 +129,7 @@ func (c *Client) Subscriptions(ctx context.Context, customer string) ([]billing.
 	p := &sdk.SubscriptionListParams{Customer: &customer, Status: sdk.String("all")}
 	p.Context = ctx
 	p.Limit = sdk.Int64(100)
+	p.AddExpand("data.schedule")
 	var out []billing.Subscription
 	it := c.api.Subscriptions.List(p)
 	for it.Next() {
@@ -149,6 +155,14 @@ func (c *Client) subscription(ctx context.Context, s *sdk.Subscription) (billing
 		return billing.Subscription{}, fmt.Errorf("the subscription %s %w", s.ID, errMisread)
 	}
 	out := billing.Subscription{ID: s.ID, Status: billing.Status(s.Status), Price: s.Items.Data[0].Price.ID, Created: at(s.Created), PeriodEnd: at(s.CurrentPeriodEnd), CancelAt: at(s.CancelAt)}
+	if sch := s.Schedule; sch != nil && sch.CurrentPhase != nil {
+		if out.Next = priceAfter(sch); out.Next != "" {
+			out.NextAt = at(sch.CurrentPhase.EndDate)
+		}
+	}
+	if u := s.PendingUpdate; u != nil && len(u.SubscriptionItems) > 0 && u.SubscriptionItems[0].Price != nil {
+		out.Wanted, out.WantedUntil = u.SubscriptionItems[0].Price.ID, at(u.ExpiresAt)
+	}
 	if out.Status != billing.PastDue {
 		return out, nil
 	}

@@ -1,6 +1,7 @@
 package stripe_test
 
 import (
+	"encoding/json"
 	"errors"
 	"maps"
 	"math/rand/v2"
@@ -169,7 +170,8 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := map[string]bool{}
-	status := "" // of the mock's one subscription; no subscription at all when empty
+	is := map[string]any{} // what the next move finds
+	status := ""           // of the mock's one subscription; no subscription at all when empty
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := httptest.NewRecorder()
 		stub.HandleRequest(answer, r)
@@ -183,6 +185,13 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 			if status == "" {
 				body = `{"object": "list", "data": [], "has_more": false, "url": "/v1/subscriptions"}`
 			}
+		}
+		if r.Method == "GET" && r.URL.Path == "/v1/subscriptions/sub_1" {
+			body = with(body, is)
+		}
+		if r.Method == "POST" && r.URL.Path == "/v1/subscription_schedules" {
+			phase := map[string]any{"start_date": 1, "end_date": 2, "items": []any{map[string]any{"price": "price_1"}}}
+			body = with(body, map[string]any{"phases": []any{phase}}) // the mock's has none
 		}
 		if r.URL.Path == "/v1/products/outpost_pro" { // one product is not there yet
 			answer.Code, body = 404, `{"error": {"type": "invalid_request_error", "code": "resource_missing"}}`
@@ -209,14 +218,31 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 	if _, err := c.Portal(t.Context(), "cus_1", "https://x.example"); err != nil {
 		t.Error(err)
 	}
+	if s, err := c.Session(t.Context(), "cs_1"); err != nil || s.Complete {
+		t.Errorf("%+v, %v", s, err)
+	}
+	for _, is = range []map[string]any{{},
+		{"schedule": map[string]any{"id": "sub_sched_1", "object": "subscription_schedule", "status": "active"}},
+		{"pending_update": map[string]any{"expires_at": 1}, "latest_invoice": map[string]any{"id": "in_1", "object": "invoice", "status": "open", "billing_reason": "subscription_update"}},
+		{"cancel_at_period_end": true, "cancel_at": 1}, {"cancel_at": 1}} {
+		for _, m := range []billing.Move{billing.Stay, billing.Rise, billing.Fall, billing.Leave} {
+			if err := c.Move(t.Context(), "sub_1", m, "price_2"); err != nil {
+				t.Error(m, err)
+			}
+		}
+	}
+	if err := c.Move(t.Context(), "sub_1", "elsewhere", ""); err == nil {
+		t.Error("a move that there is not")
+	}
 	_ = c.Check(t.Context(), billing.Prices{"price_1": "pro"}) // the mock's price costs something else
 	if _, err := c.Setup(t.Context(), "https://x.example/hook", "https://x.example"); err != nil {
 		t.Error(err)
 	}
-	want := []string{"GET /v1/billing_portal/configurations", "GET /v1/checkout/sessions", "GET /v1/invoices", "GET /v1/prices", "GET /v1/prices/{id}", "GET /v1/products/{id}",
-		"GET /v1/subscriptions", "GET /v1/webhook_endpoints", "POST /v1/billing_portal/configurations", "POST /v1/billing_portal/sessions",
-		"POST /v1/checkout/sessions", "POST /v1/checkout/sessions/{id}/expire", "POST /v1/customers", "POST /v1/customers/{id}",
-		"POST /v1/prices", "POST /v1/prices/{id}", "POST /v1/products", "POST /v1/products/{id}", "POST /v1/webhook_endpoints"}
+	want := []string{"GET /v1/billing_portal/configurations", "GET /v1/checkout/sessions", "GET /v1/checkout/sessions/{id}", "GET /v1/invoices", "GET /v1/prices", "GET /v1/prices/{id}", "GET /v1/products/{id}",
+		"GET /v1/subscriptions", "GET /v1/subscriptions/{id}", "GET /v1/webhook_endpoints", "POST /v1/billing_portal/configurations", "POST /v1/billing_portal/sessions",
+		"POST /v1/checkout/sessions", "POST /v1/checkout/sessions/{id}/expire", "POST /v1/customers", "POST /v1/customers/{id}", "POST /v1/invoices/{id}/void",
+		"POST /v1/prices", "POST /v1/prices/{id}", "POST /v1/products", "POST /v1/products/{id}", "POST /v1/subscription_schedules", "POST /v1/subscription_schedules/{id}", "POST /v1/subscription_schedules/{id}/release",
+		"POST /v1/subscriptions/{id}", "POST /v1/webhook_endpoints"}
 	if got := slices.Sorted(maps.Keys(calls)); !slices.Equal(got, want) {
 		t.Errorf("called %v, want %v", got, want)
 	}
@@ -224,9 +250,20 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 }
 
 var (
-	ids    = regexp.MustCompile(`/(cus|cs|price|outpost)_[0-9A-Za-z_]+`) // in paths
+	ids    = regexp.MustCompile(`/(cus|cs|price|outpost|sub|sub_sched|in)_[0-9A-Za-z_]+`) // in paths
 	active = regexp.MustCompile(`"status":\s*"active"`)
 )
+
+// with is a JSON object with other fields.
+func with(body string, fields map[string]any) string {
+	object := map[string]any{}
+	if json.Unmarshal([]byte(body), &object) != nil {
+		return body
+	}
+	maps.Copy(object, fields)
+	changed, _ := json.Marshal(object) // what was JSON before
+	return string(changed)
+}
 
 func TestGuaranteeNoClientWithoutTheRightKeys(t *testing.T) {
 	g := guarantee.For(t, "billing-7", "No client is made without a whsec_ secret, with a live key in a test environment or the other way round; a price that Stripe does not sell as the plan says is an error")

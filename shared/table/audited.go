@@ -86,6 +86,13 @@ func (t *Table) acted(tenantID, actor, action, target, detail string, changes ..
 	return newAuditRow(tenantID, audit.Event{ID: id.New(id.Audit, now), At: now, Action: action, Actor: actor, Target: target, Detail: detail, Changes: changes})
 }
 
+// Intend keeps in a tenant's trail what a caller is about to have done elsewhere,
+// and makes sure that its key is good at this very moment. It returns
+// ErrKeyRevoked, or ErrConflict: then nothing is to be done.
+func (t *Table) Intend(ctx context.Context, tenantID string, by By) error {
+	return t.again(ctx, func() error { return t.commit(ctx, tenantID, by, func(*dynamo.WriteTx) {}) })
+}
+
 // changing returns by with what a change made of a thing, by its facts.
 func (by By) changing(before, after map[string]string) By {
 	by.Audit.Changes = audit.Diff(before, after)

@@ -105,7 +105,8 @@ func (t *Table) BilledTenants(ctx context.Context, after string, limit int) (ids
 
 // BindCustomer makes Stripe decide about a tenant's plan, and gives the tenant a
 // customer unless it has one: the one that it has is returned. Errors are those
-// of tenant.Subscribe, and ErrExists for a customer who is another tenant's.
+// of tenant.Subscribe, ErrExists for a customer who is another tenant's, and
+// ErrKeyRevoked.
 func (t *Table) BindCustomer(ctx context.Context, tenantID, customer string, by By) (bound string, err error) {
 	err = t.again(ctx, func() error {
 		was, err := t.Tenant(ctx, tenantID)
@@ -145,7 +146,11 @@ func (t *Table) BindCustomer(ctx context.Context, tenantID, customer string, by 
 		if !bind {
 			before = bound
 		}
-		return settled(t.commit(ctx, tenantID, by.changing(facts(was, before), facts(now, bound)), func(tx *dynamo.WriteTx) {
+		by := by.changing(facts(was, before), facts(now, bound))
+		if now.Entitlement != was.Entitlement {
+			by, keys = by.giving(now.Entitlement, keys)
+		}
+		return settled(t.commit(ctx, tenantID, by, func(tx *dynamo.WriteTx) {
 			t.replace(tx, was, now, keys)
 			t.putBilling(tx, row, true)
 			if bind {

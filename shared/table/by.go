@@ -8,6 +8,7 @@ import (
 	"github.com/guregu/dynamo/v2"
 
 	"outpost/shared/audit"
+	"outpost/shared/tenant"
 )
 
 // By is who makes a change: what the audit trail says of it, and the API key
@@ -17,6 +18,23 @@ type By struct {
 	Audit   audit.Event
 	// Idempotency is nil when the caller sent no key.
 	Idempotency *Idempotency
+
+	gets *tenant.Entitlement // what the API key's row gets by the change
+}
+
+// giving returns by and a tenant's keys for a change that gives all of them an
+// entitlement: a transaction touches the caller's own key once, to check it and
+// to change it.
+func (by By) giving(e tenant.Entitlement, keys []slotRow) (By, []slotRow) {
+	var others []slotRow
+	for _, k := range keys {
+		if k.Hash == by.KeyHash {
+			by.gets = &e
+		} else {
+			others = append(others, k)
+		}
+	}
+	return by, others
 }
 
 // commit carries out writes in one transaction with the check of the key and
@@ -26,7 +44,10 @@ type By struct {
 // or errRaced.
 func (t *Table) commit(ctx context.Context, tenantID string, by By, writes func(*dynamo.WriteTx)) error {
 	tx := t.db.WriteTx().Idempotent(true)
-	if by.KeyHash != "" {
+	switch {
+	case by.KeyHash != "" && by.gets != nil:
+		tx.Update(t.items.Update("PK", keyPK(by.KeyHash)).Range("SK", keySK).Set("'Key'.'Entitlement'", *by.gets).If(isGood, t.good(tenantID)...))
+	case by.KeyHash != "":
 		tx.Check(t.goodKey(tenantID, by.KeyHash))
 	}
 	tx.Put(t.items.Put(newAuditRow(tenantID, by.Audit)))
@@ -70,9 +91,15 @@ func (t *Table) keep(tenantID string, i Idempotency) *dynamo.Put {
 		If("attribute_not_exists(PK) OR ExpiresAt <= ?", now.Unix())
 }
 
-// goodKey is the condition that a key is the tenant's, not revoked and not
-// expired.
+// isGood is the condition that a key is the tenant's, not revoked and not
+// expired; its values are those of good.
+const isGood = "'Key'.'State' = ? AND 'Key'.'Tenant' = ? AND (ExpiresUnix = ? OR ExpiresUnix > ?)"
+
+func (t *Table) good(tenantID string) []any {
+	return []any{KeyActive, tenantID, 0, t.clock.Now().Unix()}
+}
+
+// goodKey checks that a key is good.
 func (t *Table) goodKey(tenantID, hash string) *dynamo.ConditionCheck {
-	return t.items.Check("PK", keyPK(hash)).Range("SK", keySK).
-		If("'Key'.'State' = ? AND 'Key'.'Tenant' = ? AND (ExpiresUnix = ? OR ExpiresUnix > ?)", KeyActive, tenantID, 0, t.clock.Now().Unix())
+	return t.items.Check("PK", keyPK(hash)).Range("SK", keySK).If(isGood, t.good(tenantID)...)
 }

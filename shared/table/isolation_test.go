@@ -190,6 +190,11 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			got, err := b.ChangeTenant(ctx, who, by("tenant.update"), func(tn tenant.Tenant) (tenant.Tenant, error) { return tn, nil })
 			return err == nil && got.ID == who
 		},
+		"Intend": func() bool {
+			stolen := by("billing.plan")
+			stolen.KeyHash = a.caller.KeyHash
+			return errors.Is(b.Intend(ctx, who, stolen), table.ErrKeyRevoked)
+		},
 		"Billing": func() bool { got, err := b.Billing(ctx, who); return err == nil && got == tenant.Billing{} },
 		"BindCustomer": func() bool {
 			free := func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(tenant.Change{Plan: new("free")}) }

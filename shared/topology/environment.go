@@ -16,7 +16,7 @@ type Setting struct {
 
 // Settings lists them. Durations are in Go's notation, as 90s.
 var Settings = []Setting{
-	{Name: "OUTPOST_API_URL", Purpose: "Base URL of the API, as workers reach it."},
+	{Name: "OUTPOST_API_URL", Purpose: "Base URL of the API, as workers and browsers reach it."},
 	{Name: "OUTPOST_REPO_SCHEMES", Default: "https", Purpose: "URL schemes that a repository may have, comma separated."},
 	{Name: "OUTPOST_PROVIDER_URLS", Optional: true, Purpose: "Base URLs that replace providers' own: name=url, comma separated."},
 	{Name: "OUTPOST_SPOT", Default: "false", Purpose: "Whether a run's first attempt uses Fargate Spot: cheaper, and may be taken away. true or false."},
@@ -25,6 +25,7 @@ var Settings = []Setting{
 	{Name: "OUTPOST_STRIPE_PRICES", Optional: true, Purpose: "Stripe's prices, one for each paid plan: price=plan, comma separated. Empty: there is no billing."},
 	{Name: "OUTPOST_STRIPE_LIVE", Default: "false", Purpose: "Whether Stripe's key moves real money. true or false."},
 	{Name: "OUTPOST_STRIPE_API_BASE", Optional: true, Purpose: "URL that replaces Stripe's own."},
+	{Name: "OUTPOST_RETURN_URLS", Optional: true, Purpose: "Origins that Stripe's pages may lead back to, comma separated; loopback for every port of the machine itself."},
 	{Name: "OUTPOST_CLAIM_LEASE", Default: "5m", Purpose: "From launch until a worker must have claimed its attempt."},
 	{Name: "OUTPOST_HEARTBEAT_LEASE", Default: "90s", Purpose: "Between two heartbeats before a run counts as lost."},
 	{Name: "OUTPOST_HEARTBEAT_EVERY", Default: "20s", Purpose: "How often workers report."},
@@ -41,6 +42,9 @@ var timing = []string{
 
 // selling names the settings of those who ask Stripe.
 var selling = []string{"OUTPOST_STRIPE_PRICES", "OUTPOST_STRIPE_LIVE", "OUTPOST_STRIPE_API_BASE"}
+
+// leadingBack are the settings of those who lead tenants to Stripe and back.
+var leadingBack = []string{"OUTPOST_API_URL", "OUTPOST_RETURN_URLS"}
 
 // The environment variables that resources give to the functions that use them.
 const (

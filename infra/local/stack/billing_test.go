@@ -2,9 +2,19 @@ package stack_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"html"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os/exec"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -110,11 +120,214 @@ func usesBilling(w *world, operator *world) {
 	}
 	p.on("pro")
 	operator.must(http.StatusOK, "GET", "/v1/tenants/"+p.tenant+"/billing", nil)
+	p.usesItsDesk()
 	ends(p)
 	operator.must(http.StatusOK, "POST", "/v1/tenants/"+p.tenant+"/billing/sync", nil)
 	p.on("free")
 	gaveUp(p, "evt_given_up", p.customer)
 	operator.must(http.StatusOK, "POST", "/v1/stripe-events/replay", nil)
+}
+
+// usesItsDesk makes the routes of billing do all that they do, while no webhook
+// comes: each of them is the first to see a change.
+func (p *payer) usesItsDesk() {
+	p.t.Helper()
+	p.Stack.Stripe.Fake.FailWebhooks(standin.WebhookFaults{Drop: 1})
+	defer p.Stack.Stripe.Fake.FailWebhooks(standin.WebhookFaults{})
+	p.must(http.StatusOK, "POST", "/v1/billing/portal", nil)
+	p.must(http.StatusOK, "POST", "/v1/billing/plan", map[string]any{"plan": "enterprise"})
+	p.on("enterprise")
+	for _, sub := range p.Stack.Stripe.Fake.Subscriptions(p.customer) {
+		if err := p.client.Cancel(p.t.Context(), sub.ID); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	page := p.checkout("pro", "")
+	if p.standing().Plan != "free" {
+		p.t.Errorf("Checkout has not seen the end: %+v", p.standing())
+	}
+	if back := p.clicks(page, "Pay with the card 4242, which works"); back.status != http.StatusOK || p.standing().Plan != "pro" {
+		p.t.Errorf("led back to %d %s, %+v", back.status, back.body, p.standing())
+	}
+}
+
+// standing is what the tenant is told of its plan.
+func (p *payer) standing() (v struct {
+	Plan, Sentence string
+	Status         *string
+	Change         *struct{ Plan, When string }
+}) {
+	p.t.Helper()
+	if err := json.Unmarshal(p.must(http.StatusOK, "GET", "/v1/billing", nil).body, &v); err != nil {
+		p.t.Fatal(err)
+	}
+	return v
+}
+
+// checkout opens Checkout by the API; success is where it is to lead to.
+func (p *payer) checkout(plan, success string) (page string) {
+	p.t.Helper()
+	wish := map[string]any{"plan": plan}
+	if success != "" {
+		wish["success_url"], wish["cancel_url"] = success, success+"?cancelled"
+	}
+	return urlOf(p.t, p.must(http.StatusOK, "POST", "/v1/billing/checkout", wish).body)
+}
+
+func urlOf(t testing.TB, body []byte) string {
+	t.Helper()
+	var v struct{ URL string }
+	if err := json.Unmarshal(body, &v); err != nil || v.URL == "" {
+		t.Fatalf("%v in %s", err, body)
+	}
+	return v.URL
+}
+
+// clicks opens a page of the stand-in's as a browser does, presses the button of
+// those words with its form's hidden fields, and goes wherever that leads.
+func (p *payer) clicks(page, words string) (led answer) {
+	p.t.Helper()
+	shown := p.browse(http.MethodGet, page, nil)
+	for _, form := range regexp.MustCompile(`(?s)<form method="post">.*?</form>`).FindAllString(string(shown.body), -1) {
+		pressed := regexp.MustCompile(`<button name="action" value="([^"]*)">` + regexp.QuoteMeta(words)).FindStringSubmatch(form)
+		if pressed == nil {
+			continue
+		}
+		values := url.Values{"action": {html.UnescapeString(pressed[1])}}
+		for _, hidden := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`).FindAllStringSubmatch(form, -1) {
+			values.Set(hidden[1], html.UnescapeString(hidden[2]))
+		}
+		return p.browse(http.MethodPost, page, values)
+	}
+	p.t.Fatalf("%s has no button %q: %s", page, words, shown.body)
+	return led
+}
+
+// browse follows redirects as a browser does, without any key.
+func (p *payer) browse(method, page string, form url.Values) answer {
+	p.t.Helper()
+	req, err := http.NewRequestWithContext(p.t.Context(), method, page, strings.NewReader(form.Encode()))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return answer{res.StatusCode, res.Header, body}
+}
+
+// application is a tenant's own web application, which Checkout leads back to.
+func application(t testing.TB) (url string, visited func() []string) {
+	var mu sync.Mutex
+	var seen []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, r.URL.String())
+		fmt.Fprint(w, "Welcome back.")
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(seen)
+	}
+}
+
+// The demo tenant of one machine clicks its way through a paid life: up by
+// Checkout, over its own application, then up, down, out and in by the API and the
+// client, and a card in the portal. Once as webhooks come, once without any.
+func TestTheDemoTenantUpgradesByClicking(t *testing.T) {
+	for name, drop := range map[string]float64{"with webhooks": 0, "all webhooks lost": 1} {
+		t.Run(name, func(t *testing.T) {
+			o := options(t, t.TempDir(), scriptedAgent(t, `true`), "http://127.0.0.1:9")
+			o.Plan = "free"
+			w := start(t, o)
+			w.Stack.Stripe.Fake.FailWebhooks(standin.WebhookFaults{Drop: drop})
+			app, visited := application(t)
+			p := &payer{world: w}
+			limits := func(plan string, concurrent int) {
+				t.Helper()
+				var l struct {
+					Plan           string
+					ConcurrentRuns struct{ Limit int } `json:"concurrent_runs"`
+				}
+				if err := json.Unmarshal(p.must(http.StatusOK, "GET", "/v1/limits", nil).body, &l); err != nil || l.Plan != plan || l.ConcurrentRuns.Limit != concurrent {
+					t.Errorf("limits %+v, want those of %s: %v", l, plan, err)
+				}
+			}
+			limits("free", 1)
+			page := p.checkout("pro", app+"/billing")
+			if again := p.checkout("pro", app+"/billing"); again != page {
+				t.Errorf("a double click has two pages: %s, %s", page, again)
+			}
+			if left := p.clicks(page, "Back"); left.status != http.StatusOK || p.standing().Plan != "free" {
+				t.Errorf("who went back: %d, %+v", left.status, p.standing())
+			}
+			if declined := p.clicks(page, "Pay with the card 0002, which is declined"); declined.status == http.StatusOK || p.standing().Plan != "free" {
+				t.Errorf("a declined card: %d, %+v", declined.status, p.standing())
+			}
+			if led := p.clicks(page, "Pay with the card 4242, which works"); string(led.body) != "Welcome back." {
+				t.Errorf("led to %d %s", led.status, led.body)
+			}
+			if seen := visited(); !slices.Equal(seen, []string{"/billing?cancelled", "/billing"}) {
+				t.Errorf("the application was visited at %v", seen)
+			}
+			limits("pro", 5) // at once, whatever webhooks do
+			if v := p.standing(); v.Plan != "pro" || *v.Status != "active" || !strings.HasPrefix(v.Sentence, "The pro plan renews ") {
+				t.Errorf("%+v", v)
+			}
+			if a, err := p.call("POST", "/v1/billing/checkout", map[string]any{"plan": "enterprise"}); err != nil || a.status != http.StatusConflict || !strings.Contains(string(a.body), "already_subscribed") {
+				t.Errorf("a second Checkout: %d %s %v", a.status, a.body, err)
+			}
+
+			client := func(args ...string) string {
+				t.Helper()
+				cmd := exec.Command(filepath.Join(binaries, "outpost"), append([]string{"billing"}, args...)...)
+				cmd.Env = []string{"OUTPOST_URL=" + w.url, "OUTPOST_API_KEY=" + w.key}
+				said, err := cmd.Output()
+				if err != nil {
+					t.Fatalf("outpost billing %v: %v %s", args, err, said)
+				}
+				return string(said)
+			}
+			for _, c := range []struct{ wants, plan, says string }{
+				{"enterprise", "enterprise", "The enterprise plan renews"}, {"pro", "enterprise", "becomes the pro plan"},
+				{"free", "enterprise", "is canceled and ends"}, {"enterprise", "enterprise", "The enterprise plan renews"},
+			} {
+				if said := client("plan", c.wants); !strings.Contains(said, c.says) || p.standing().Plan != c.plan {
+					t.Errorf("outpost billing plan %s: %s, %+v", c.wants, said, p.standing())
+				}
+			}
+			limits("enterprise", 20)
+			portal := strings.TrimSpace(client("portal"))
+			if shown := p.clicks(portal, "Use the card 0341, which is taken and then fails"); shown.status != http.StatusOK || !strings.Contains(string(shown.body), "Outpost enterprise") {
+				t.Errorf("the portal: %d %s", shown.status, shown.body)
+			}
+			if back := p.clicks(portal, "Back"); back.status != http.StatusOK || !strings.Contains(string(back.body), "Back from Stripe") {
+				t.Errorf("back from the portal: %d %s", back.status, back.body)
+			}
+			portal = strings.TrimSpace(client("portal", "--return-url", app+"/from-the-portal"))
+			if back := p.clicks(portal, "Back"); string(back.body) != "Welcome back." || visited()[2] != "/from-the-portal" {
+				t.Errorf("back from the portal to %v: %d %s", visited(), back.status, back.body)
+			}
+			if said := client("show"); !strings.Contains(said, "enterprise") {
+				t.Errorf("outpost billing show: %s", said)
+			}
+			if n := len(w.Stack.Stripe.Fake.Customers()); n != 1 {
+				t.Errorf("%d customers", n)
+			}
+		})
+	}
 }
 
 // ends ends the tenant's subscriptions; no webhook tells of it.

@@ -36,6 +36,7 @@ import (
 	"outpost/infra/local/stepfunctions"
 	"outpost/infra/local/triggers"
 	"outpost/shared/agent"
+	"outpost/shared/billing"
 	"outpost/shared/platform"
 	"outpost/shared/table"
 	"outpost/shared/topology"
@@ -218,6 +219,7 @@ func (c *cloud) functions(o Options, s *Stack) []lambdahost.Function {
 		topology.EnvPlatformSecret: secrets.ARN(platformSecret), topology.EnvWorkflow: machineARN,
 		topology.EnvCluster: clusterARN, topology.EnvTaskFamily: taskFamily, topology.EnvSubnets: "subnet-local", topology.EnvSecurityGroups: "sg-local",
 		"OUTPOST_API_URL": s.URL, "OUTPOST_STRIPE_API_BASE": s.Stripe.Base, "OUTPOST_STRIPE_PRICES": s.Stripe.Prices.String(), "OUTPOST_REPO_SCHEMES": "https,http,file",
+		"OUTPOST_RETURN_URLS": billing.Loopback,
 	}
 	for name, url := range c.queues {
 		resources[topology.EnvQueue(name)] = url

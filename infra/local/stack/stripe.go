@@ -18,6 +18,7 @@ import (
 	secrets "outpost/infra/local/secretsmanager"
 	"outpost/infra/local/stripe"
 	"outpost/shared/billing"
+	"outpost/shared/checkout"
 	"outpost/shared/platform"
 	adapter "outpost/shared/stripe"
 )
@@ -65,6 +66,9 @@ func (s *Stack) startStripe(run, ctx context.Context, o Options, c *cloud) error
 	}
 	if s.Stripe.Prices, err = client.SetUpPrices(ctx); err != nil {
 		return fmt.Errorf("make the prices at Stripe: %w", err)
+	}
+	if err := client.SetUpPortal(ctx, s.URL+checkout.ReturnPath); err != nil {
+		return fmt.Errorf("make the billing portal at Stripe: %w", err)
 	}
 	return platform.SetStripe(ctx, secretsmanager.NewFromConfig(c.cfg), secrets.ARN(platformSecret), s.Stripe.Stripe)
 }

@@ -59,6 +59,10 @@ func (s *Server) voidInvoice(r *request) (any, error) {
 		return nil, invalid("", "You can only pass in open invoices. This invoice isn't open.")
 	}
 	s.void(inv)
+	if sub := known[*Subscription](&s.store, text(inv.Subscription)); sub != nil && sub.PendingUpdate != nil && sub.PendingUpdate.Invoice == inv.ID {
+		sub.PendingUpdate = nil
+		s.emit("customer.subscription.updated", sub)
+	}
 	return inv, nil
 }
 

@@ -11,7 +11,8 @@ import (
 
 // examples are the routes that answer as the contract's example does: a test of
 // them is about what the client asks and shows.
-var examples = []string{"GET /v1/usage", "GET /v1/limits", "GET /v1/tenants/{id}/billing", "POST /v1/tenants/{id}/billing/sync", "POST /v1/stripe-events/replay"}
+var examples = []string{"GET /v1/usage", "GET /v1/limits", "GET /v1/billing", "POST /v1/billing/checkout", "POST /v1/billing/plan", "POST /v1/billing/portal",
+	"GET /v1/tenants/{id}/billing", "POST /v1/tenants/{id}/billing/sync", "POST /v1/stripe-events/replay"}
 
 // example is the contract's own example, the first by name, of a route's answer.
 func (a *API) example(route string) func(*http.Request, map[string]any) (int, any) {

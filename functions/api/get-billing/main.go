@@ -1,0 +1,23 @@
+// Get-billing tells how a tenant's plan is paid for.
+package main
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"outpost/shared/api"
+	"outpost/shared/boot"
+	"outpost/shared/clock"
+	"outpost/shared/config"
+	"outpost/shared/table"
+	"outpost/shared/topology"
+)
+
+func main() {
+	boot.Main(func(_ context.Context, env *config.Reader, cfg aws.Config) (any, error) {
+		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
+		return api.Serve(store, api.Route{Method: "GET", Path: "/v1/billing", Handler: handler{store}.handle})
+	})
+}

@@ -1,0 +1,45 @@
+package billing
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Move is how a subscription comes to another plan.
+type Move string
+
+// The moves. Each also takes back what was to come and is not wanted any more.
+const (
+	Stay  Move = "stay"  // on its plan, for good
+	Rise  Move = "rise"  // to a dearer plan at once, once the difference is paid
+	Fall  Move = "fall"  // to a cheaper plan at the period's end
+	Leave Move = "leave" // for the free plan, at the period's end
+)
+
+// Errors of MoveTo.
+var (
+	ErrUnpaid = errors.New("a payment is missing")
+	ErrPlan   = errors.New("the plan has no price")
+)
+
+// MoveTo returns how a living subscription comes to a plan. Whoever owes for one
+// plan does not move to another that costs: that is ErrUnpaid. ErrPlan is for a
+// plan that is not sold, and for a subscription to a price that is none's.
+func (s Subscription) MoveTo(name string, prices Prices) (Move, error) {
+	if name == free {
+		return Leave, nil
+	}
+	is, known := prices[s.Price]
+	if _, sold := prices.Of(name); !sold || !known {
+		return "", fmt.Errorf("%w: %s", ErrPlan, name)
+	}
+	switch {
+	case name == is:
+		return Stay, nil
+	case s.Status != Active && s.Status != Trialing:
+		return "", ErrUnpaid
+	case Cost(name) > Cost(is):
+		return Rise, nil
+	}
+	return Fall, nil
+}
