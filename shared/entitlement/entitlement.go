@@ -58,12 +58,18 @@ type Cause struct {
 	Detail string
 }
 
+// ErrUndecided means that no plan follows from what Stripe has of a tenant, as
+// from a price that the table lacks: the tenant keeps the plan that it has. It is
+// that tenant's matter alone, and nothing that waiting mends.
+var ErrUndecided = errors.New("no plan follows from what Stripe has")
+
 // looks is how often one call of Sync looks: each look after the first means that
 // another came first, or that the look itself changed something.
 const looks = 5
 
 // Sync makes a tenant's entitlement what Stripe says. It changes nothing for a
-// tenant about whose plan the operator decides, and for an event that has acted.
+// tenant about whose plan the operator decides, for one whose rows are gone, and for
+// an event that has acted.
 // Subscriptions of a closed tenant are ended. An error means that the entitlement
 // is as it was, or that table.ErrStale was the answer to every look: try later.
 func (k Keeper) Sync(ctx context.Context, tenantID string, cause Cause) (changed bool, err error) {
@@ -87,6 +93,9 @@ func (k Keeper) look(ctx context.Context, tenantID string, cause Cause) (changed
 	}
 	began := k.Clock.Now().UTC()
 	tn, err := k.Store.Tenant(ctx, tenantID)
+	if errors.Is(err, table.ErrNotFound) {
+		return false, nil
+	}
 	if err != nil || tn.PlanSource != tenant.ByStripe {
 		return false, err
 	}
@@ -102,7 +111,7 @@ func (k Keeper) look(ctx context.Context, tenantID string, cause Cause) (changed
 	}
 	standing, err := account.Stand(k.Prices, began)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("%w: %w", ErrUndecided, err)
 	}
 	if known.Customer == "" && known.Deleted > 0 {
 		standing = known.Standing // what was said of the one who was deleted still holds

@@ -19,6 +19,7 @@ import (
 type store interface {
 	BilledTenants(ctx context.Context, after string, limit int) (ids []string, next string, err error)
 	TenantOfCustomer(ctx context.Context, customer string) (tenantID string, err error)
+	EventActed(ctx context.Context, event string) (bool, error)
 }
 
 type undelivered interface {
@@ -54,9 +55,14 @@ const (
 // handle syncs first the tenants of events that Stripe could not deliver, then
 // all others about whose plan Stripe decides, in an order of each round's own: a
 // round that ends early leaves others behind than the next. A tenant that cannot
-// be synced does not stop the others.
+// be synced does not stop the others, nor does a list of events that cannot be had.
 func (r reconciler) handle(ctx context.Context) error {
-	told, err := r.undelivered(ctx)
+	done := round{}
+	events, err := r.events.Undelivered(ctx, r.clock.Now().Add(-listed))
+	if err != nil {
+		done.failed(err)
+	}
+	told, err := r.told(ctx, events)
 	if err != nil {
 		return err
 	}
@@ -65,14 +71,13 @@ func (r reconciler) handle(ctx context.Context) error {
 		return err
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	done := round{}
 	r.work(ctx, told, &done)
 	r.work(ctx, all, &done)
 	if done.changed > 0 {
 		r.metrics.Emit(metric.PlansHealed, float64(done.changed), r.clock.Now())
 	}
-	slog.InfoContext(ctx, "reconciled", "undelivered", len(told), "tenants", len(all), "synced", done.synced, "changed", done.changed, "failed", len(done.errs))
-	if left := len(told) + len(all) - done.synced - len(done.errs); left > 0 {
+	slog.InfoContext(ctx, "reconciled", "undelivered", len(events), "told", len(told), "tenants", len(all), "looked", done.looked, "changed", done.changed, "failed", len(done.errs))
+	if left := len(told) + len(all) - done.looked; left > 0 {
 		done.errs = append(done.errs, fmt.Errorf("%d were not looked at: Stripe did not answer, or the time was over", left))
 	}
 	return errors.Join(done.errs...)
@@ -81,12 +86,10 @@ func (r reconciler) handle(ctx context.Context) error {
 // job is one tenant to sync.
 type job struct{ tenant, event, detail string }
 
-// undelivered are the tenants of such events, each with its newest one.
-func (r reconciler) undelivered(ctx context.Context) (jobs []job, err error) {
-	events, err := r.events.Undelivered(ctx, r.clock.Now().Add(-listed))
-	if err != nil {
-		return nil, err
-	}
+// told are the tenants of such events, each with its newest one. A tenant whose
+// newest event has acted, and is listed still, is one like all others: what time
+// alone has changed since has no event.
+func (r reconciler) told(ctx context.Context, events []stripe.Event) (jobs []job, err error) {
 	seen := map[string]bool{}
 	for _, e := range events {
 		if e.Customer == "" || seen[e.Customer] {
@@ -100,7 +103,13 @@ func (r reconciler) undelivered(ctx context.Context) (jobs []job, err error) {
 		if err != nil {
 			return nil, err
 		}
-		jobs = append(jobs, job{tenantID, e.ID, fmt.Sprintf("%s, %s, which was not delivered", e.Type, e.ID)})
+		acted, err := r.store.EventActed(ctx, e.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !acted {
+			jobs = append(jobs, job{tenantID, e.ID, fmt.Sprintf("%s, %s, which was not delivered", e.Type, e.ID)})
+		}
 	}
 	return jobs, nil
 }
@@ -131,7 +140,7 @@ func (r reconciler) billed(ctx context.Context, others []job) (jobs []job, err e
 // round is what a round has come to.
 type round struct {
 	mu              sync.Mutex
-	synced, changed int
+	looked, changed int
 	failing         int // in a row
 	errs            []error
 }
@@ -144,15 +153,25 @@ func (d *round) over(ctx context.Context, now time.Time) bool {
 	return d.failing >= enough || ctx.Err() != nil || bounded && deadline.Sub(now) < spare
 }
 
+// failed notes a failure. One that is a single tenant's own says nothing of
+// Stripe's health.
+func (d *round) failed(err error) {
+	d.errs = append(d.errs, err)
+	if !errors.Is(err, entitlement.ErrUndecided) {
+		d.failing++
+	}
+}
+
+// note notes what became of a tenant.
 func (d *round) note(changed bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.looked++
 	if err != nil {
-		d.failing++
-		d.errs = append(d.errs, err)
+		d.failed(err)
 		return
 	}
-	d.synced, d.failing = d.synced+1, 0
+	d.failing = 0
 	if changed {
 		d.changed++
 	}

@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"outpost/infra/local/guarantee"
 	standin "outpost/infra/local/stripe"
 	"outpost/infra/local/stripe/entitlementtest"
+	"outpost/shared/billing"
 	"outpost/shared/entitlement"
 	"outpost/shared/metric"
 	"outpost/shared/stripe"
@@ -20,70 +19,6 @@ import (
 func on(w *entitlementtest.World) (reconciler, *bytes.Buffer) {
 	var out bytes.Buffer
 	return reconciler{w.Table, w.Stripe, w.Keeper, metric.New("test", &out), w.Clock}, &out
-}
-
-// TestGuaranteeOneRoundMakesUpForAllLostWebhooks has many tenants subscribe, cancel,
-// fail to pay and be deleted at Stripe, and delivers no webhook of all that. After
-// one round of the reconciler every tenant's plan is the one that Stripe's objects
-// give, on its key too; a second round finds no difference.
-func TestGuaranteeOneRoundMakesUpForAllLostWebhooks(t *testing.T) {
-	g := guarantee.For(t, "billing-2", "After one round of the reconciler no plan differs from Stripe, though every webhook was lost.")
-	w := entitlementtest.New(t)
-	w.Fake.FailWebhooks(standin.WebhookFaults{Drop: 1})
-	r, out := on(w)
-	type subject struct {
-		tenant, customer, want string
-	}
-	var subjects []subject
-	many := g.Pick(500, 20)
-	worlds := make([]entitlementtest.World, 0, many)
-	for i := range many {
-		w.Another("free")
-		plan := []string{"pro", "enterprise"}[i%2]
-		customer := w.Pays(plan)
-		switch i % 5 {
-		case 1:
-			w.EndAll(customer)
-			plan = "free"
-		case 2:
-			w.Deletes(customer)
-			plan = "free"
-		case 3:
-			w.Must(w.Fake.SetCard(customer, standin.FailingCard))
-			plan = "free" // the month and the grace are over below
-		}
-		subjects = append(subjects, subject{w.Tenant, customer, plan})
-		worlds = append(worlds, *w)
-	}
-	w.Advance(31*24*time.Hour + time.Hour) // the next invoices are due
-	w.Advance(7*24*time.Hour + time.Hour)
-	differ := func() (n int) {
-		for i, s := range subjects {
-			if got := worlds[i].Plan(); got != s.want {
-				n++
-			}
-		}
-		return n
-	}
-	before := differ()
-	calls := w.Fake.Calls()
-	w.Must(r.handle(t.Context()))
-	calls = w.Fake.Calls() - calls
-	after := differ()
-	if before == 0 || after != 0 {
-		t.Errorf("%d plans differed before, %d after", before, after)
-	}
-	if !strings.Contains(out.String(), fmt.Sprintf(`"PlansHealed":%d`, before)) {
-		t.Errorf("counted: %s", out)
-	}
-	out.Reset()
-	w.Clock.Advance(time.Hour)
-	if w.Must(r.handle(t.Context())); out.Len() != 0 {
-		t.Errorf("the second round changed something: %s", out)
-	}
-	g.Figure("tenants", many)
-	g.Figure("plans that differed before, and after", fmt.Sprintf("%d, %d", before, after))
-	g.Figure("requests to Stripe in the round", calls)
 }
 
 func TestStripeDownEndsTheRoundSoonAndTheNextGoesOn(t *testing.T) {
@@ -171,5 +106,73 @@ func TestAnUndeliveredEventActsOnce(t *testing.T) {
 	id = id[:strings.IndexByte(id, ',')]
 	if acted, err := w.EventActed(t.Context(), id); err != nil || !acted {
 		t.Errorf("%s has not acted: %v", id, err)
+	}
+}
+
+// Whose newest event is still listed after it has acted is compared like all
+// others: the grace ends by the clock, and there is no event of that.
+func TestATenantWhoseEventStaysListedIsComparedStill(t *testing.T) {
+	w := entitlementtest.New(t)
+	w.Fake.FailWebhooks(standin.WebhookFaults{Drop: 1})
+	customer := w.Pays("pro")
+	r, _ := on(w)
+	w.Must(w.Fake.SetCard(customer, standin.FailingCard))
+	w.Advance(31*24*time.Hour + time.Hour)
+	w.Must(r.handle(t.Context()))
+	w.Advance(5 * 24 * time.Hour)
+	w.Must(w.Fake.SetCard(customer, standin.FailingCard)) // an event, within the grace
+	for _, step := range []struct {
+		after time.Duration
+		plan  string
+	}{{0, "pro"}, {time.Hour, "pro"}, {2 * 24 * time.Hour, "free"}} {
+		w.Clock.Advance(step.after)
+		told, err := r.events.Undelivered(t.Context(), w.Clock.Now().Add(-listed))
+		if w.Must(err); len(told) == 0 {
+			t.Error("nothing is listed")
+		}
+		if w.Must(r.handle(t.Context())); w.Plan() != step.plan {
+			t.Errorf("after %s: %s, want %s", step.after, w.Plan(), step.plan)
+		}
+	}
+}
+
+// What is wrong with tenants says nothing of Stripe, however many they are.
+func TestTenantsWithoutADecisionEndNoRound(t *testing.T) {
+	w := entitlementtest.New(t)
+	var good, bad []entitlementtest.World
+	for range 4 * enough {
+		w.Another("free")
+		w.Pays("enterprise")
+		bad = append(bad, *w)
+	}
+	for range 4 * enough {
+		w.Another("free")
+		w.Pays("pro")
+		good = append(good, *w)
+	}
+	pro, _ := w.Keeper.Prices.Of("pro")
+	w.Keeper.Prices = billing.Prices{pro: "pro"} // the other price was replaced
+	r, _ := on(w)
+	if err := r.handle(t.Context()); err == nil || !errors.Is(err, entitlement.ErrUndecided) || strings.Contains(err.Error(), "were not looked at") {
+		t.Errorf("%v", err)
+	}
+	for i := range good {
+		if plan := good[i].Plan(); plan != "pro" {
+			t.Errorf("tenant %d: %s", i, plan)
+		}
+		if plan := bad[i].Plan(); plan != "free" {
+			t.Errorf("a plan was guessed: %s", plan)
+		}
+	}
+}
+
+// The list of events only says who comes first.
+func TestWithoutTheListOfEventsAllAreCompared(t *testing.T) {
+	w := entitlementtest.New(t)
+	w.Pays("pro")
+	w.Fake.Fail(standin.Fault{Path: "/v1/events", Times: -1, Status: 500})
+	r, _ := on(w)
+	if err := r.handle(t.Context()); err == nil || w.Plan() != "pro" {
+		t.Errorf("%v, %s", err, w.Plan())
 	}
 }

@@ -31,14 +31,14 @@ type handler struct {
 const actor = "stripe/sync"
 
 // handle takes the queue's messages, which come one by one: an error leaves the
-// message, and those of its customer behind it, in the queue. A message that is no
-// event can never be worked off and is dropped.
+// message, and those of its customer behind it, in the queue, and in the end brings
+// it to the dead letters. So does a message that is no event: a webhook that is
+// newer than this function may have sent it.
 func (h handler) handle(ctx context.Context, in events.SQSEvent) error {
 	for _, m := range in.Records {
 		var e stripe.Event
 		if err := json.Unmarshal([]byte(m.Body), &e); err != nil || e.ID == "" || e.Customer == "" {
-			slog.ErrorContext(ctx, "a message that is no event was dropped", "message", m.MessageId)
-			continue
+			return fmt.Errorf("the message %s is no event", m.MessageId)
 		}
 		if err := h.sync(ctx, e); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -43,11 +44,17 @@ func TestAFailureLeavesTheMessageForLater(t *testing.T) {
 	}
 }
 
-func TestWhatCanNeverBeWorkedOffIsDropped(t *testing.T) {
+func TestWhatIsNoEventIsLeftForTheDeadLetters(t *testing.T) {
 	w := entitlementtest.New(t)
 	h := handler{w.Table, w.Keeper}
 	for _, body := range []string{"", "{", `{}`, `{"id":"evt_1"}`, `{"customer":"cus_1"}`, `[]`} {
-		w.Must(h.handle(t.Context(), message(body)))
+		if err := h.handle(t.Context(), message(body)); err == nil || strings.Contains(err.Error(), "cus_1") {
+			t.Errorf("%q: %v", body, err)
+		}
 	}
-	w.Must(h.handle(t.Context(), event("evt_1", "cus_of_another_shop")))
+}
+
+func TestAnEventOfNobodysCustomerIsNothingToDo(t *testing.T) {
+	w := entitlementtest.New(t)
+	w.Must(handler{w.Table, w.Keeper}.handle(t.Context(), event("evt_1", "cus_of_another_shop")))
 }

@@ -136,6 +136,42 @@ func TestWhatStripeDidNotSignForThisOutpostIsRefused(t *testing.T) {
 	}
 }
 
+// The contract is checked before the signature. What it refuses is answered other
+// than 2xx, though Stripe may have signed it: Stripe tries again and lists it as
+// undelivered, where the reconciler finds it.
+func TestWhatTheContractRefusesIsNotAcknowledged(t *testing.T) {
+	in := func(object string) string {
+		return strings.Replace(updated, `{"object":"subscription","id":"sub_1","customer":"cus_1"}`, object, 1)
+	}
+	for why, body := range map[string]string{
+		"a member twice": in(`{"object":"subscription","id":"sub_1","id":"sub_2","customer":"cus_1"}`),
+		"too deep":       in(`{"object":"subscription","customer":"cus_1","metadata":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`),
+		"more behind it": updated + updated,
+		"no UTF-8":       in("{\"object\":\"subscription\",\"customer\":\"cus_1\",\"id\":\"\xff\"}"),
+		"a huge number":  in(`{"object":"subscription","customer":"cus_1","amount":1e999999}`),
+		"no object":      `[` + updated + `]`,
+		"nothing":        "",
+		"too many bytes": in(`{"object":"subscription","customer":"cus_1","id":"` + strings.Repeat("x", 256<<10) + `"}`),
+		"half an event":  updated[:len(updated)/2],
+		"a text":         `"` + strings.ReplaceAll(updated, `"`, `\"`) + `"`,
+	} {
+		r, queue := serve(t, keys)
+		p := good()
+		p.body = body
+		e := r.Make(nil, p.request())
+		e.Body, e.IsBase64Encoded = base64.StdEncoding.EncodeToString([]byte(body)), true
+		if a := r.Event(e); a.Status < 400 || len(queue.messages) != 0 {
+			t.Errorf("%s: %d %s, %d messages", why, a.Status, a.Body, len(queue.messages))
+		}
+	}
+	r, queue := serve(t, keys)
+	e := r.Make(nil, good().request())
+	e.Headers["content-type"] = "text/plain"
+	if a := r.Event(e); a.Status < 400 || len(queue.messages) != 0 {
+		t.Errorf("as a text: %d", a.Status)
+	}
+}
+
 func TestWhatNothingDependsOnIsAcknowledged(t *testing.T) {
 	r, queue := serve(t, keys)
 	for _, body := range []string{strings.Replace(updated, "customer.subscription.updated", "product.created", 1), strings.Replace(updated, `,"customer":"cus_1"`, "", 1),

@@ -71,7 +71,10 @@ type Options struct {
 	// a free port.
 	Stripe     platform.Stripe
 	StripeAddr string
-	Progress   io.Writer // what a person should read
+	// StripeForgets keeps the stand-in's state in memory alone: writing it down takes
+	// longer with every event that there was.
+	StripeForgets bool
+	Progress      io.Writer // what a person should read
 }
 
 // Stack is a running Outpost.
@@ -137,9 +140,11 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 		return nil, fmt.Errorf("set up the demo tenant: %w", err)
 	}
 	for _, q := range topology.Queues {
-		s.work.Go(func() {
-			triggers.Poll(run, cloud.sqs(), cloud.queues[q.Name], q, s.Lambda, s.clock, s.logf)
-		})
+		for range q.MaxConcurrency {
+			s.work.Go(func() {
+				triggers.Poll(run, cloud.sqs(), cloud.queues[q.Name], q, s.Lambda, s.clock, s.logf)
+			})
+		}
 	}
 	for _, sch := range topology.Schedules {
 		every := sch.Every

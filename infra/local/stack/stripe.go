@@ -77,8 +77,11 @@ func (s *Stack) startStandIn(run context.Context, o Options) error {
 	key := "sk_" + "test_standin"
 	var seed [8]byte
 	_, _ = rand.Read(seed[:]) // never fails; the webhooks' secret follows from it, and the file keeps the first
-	fake, err := stripe.New(stripe.Options{Key: key, Seed: binary.NativeEndian.Uint64(seed[:]), Clock: s.clock, File: filepath.Join(o.Dir, "stripe.json"), URL: s.URL + stripeWebhook,
-		Log: s.logf})
+	file := filepath.Join(o.Dir, "stripe.json")
+	if o.StripeForgets {
+		file = ""
+	}
+	fake, err := stripe.New(stripe.Options{Key: key, Seed: binary.NativeEndian.Uint64(seed[:]), Clock: s.clock, File: file, URL: s.URL + stripeWebhook, Log: s.logf})
 	if err != nil {
 		return err
 	}

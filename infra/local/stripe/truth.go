@@ -9,6 +9,14 @@ import (
 // Customers returns every customer, oldest first, those deleted too.
 func (s *Server) Customers() []Customer { return copies[Customer](s, "customer", nil) }
 
+// Deleted tells whether a customer was deleted.
+func (s *Server) Deleted(customer string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.customer(customer)
+	return c != nil && c.Deleted
+}
+
 // Subscriptions returns a customer's subscriptions, newest first, those that
 // ended too: the truth that whoever listens to webhooks must arrive at.
 func (s *Server) Subscriptions(customer string) []Subscription {
@@ -25,7 +33,12 @@ func (s *Server) Invoices(customer string) []Invoice {
 }
 
 // Events returns every event, oldest first.
-func (s *Server) Events() []Event { return copies[Event](s, "event", nil) }
+func (s *Server) Events() []Event { return s.EventsFrom(0) }
+
+// EventsFrom returns the events behind the first n, oldest first.
+func (s *Server) EventsFrom(n int) []Event {
+	return copies(s, "event", func(*Event) bool { n--; return n < 0 })
+}
 
 // Endpoints returns the webhook endpoints with their secrets.
 func (s *Server) Endpoints() []WebhookEndpoint {

@@ -25,8 +25,8 @@ import (
 // Keys open the stand-in.
 var Keys = platform.Stripe{Key: "sk_" + "test_x", WebhookSecret: "whsec_" + "x"}
 
-// World is a tenant on the free plan, and a stand-in for Stripe. The clocks of both
-// are moved by Advance. A copy stays the tenant's when Another changes the World.
+// World is a tenant on the free plan, and a stand-in for Stripe. Both live by
+// one clock. A copy stays the tenant's when Another changes the World.
 type World struct {
 	*settlementtest.World
 	Keeper entitlement.Keeper
@@ -70,10 +70,11 @@ func (w *World) Another(plan string) {
 	w.Tenant, w.Caller = w.NewTenant(tenant.Entitlement{Plan: plan, State: tenant.Active, Version: 1})
 }
 
-// Advance moves the clocks of Outpost and of the stand-in's billing.
+// Advance moves the clock, which is Outpost's and the stand-in's, and has the
+// stand-in do what that brings.
 func (w *World) Advance(d time.Duration) {
-	w.Fake.Advance(d)
 	w.Clock.Advance(d)
+	w.Fake.Tick()
 }
 
 // By is who makes a change in a test.
