@@ -68,15 +68,20 @@ func (p Policy) control(network, address string, _ syscall.RawConn) error {
 }
 
 // CheckHost returns a *Refusal for a host that is written as an address which is
-// not allowed, in any form that some program takes for one. It says nothing
-// about names: what they stand for shows when they are used.
+// not allowed, in any form that some program takes for one, and for localhost. It
+// says nothing about other names: what they stand for shows when they are used.
 func (p Policy) CheckHost(host string) error {
+	if name := strings.ToLower(strings.TrimSuffix(host, ".")); name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return p.Check(loopback)
+	}
 	a, ok := literal(host)
 	if !ok {
 		return nil
 	}
 	return p.Check(a)
 }
+
+var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
 // Parse reads prefixes as 127.0.0.0/8. The error names what is none.
 func Parse(texts []string) (all []netip.Prefix, err error) {

@@ -282,12 +282,12 @@ func TestANameThatIsReboundIsRefusedWhenItIsUsed(t *testing.T) {
 
 func TestHostsThatAreAddressesAreKnownInEveryForm(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "127.0.0.1.", "127.1", "127.0.1", "2130706433", "0x7f000001", "0X7F.1", "017700000001", "0177.0.0.01", "0", "0x0",
-		"[::1]", "::1", "[::ffff:7f00:1]", "fe80::1%eth0", "169.254.169.254", "2852039166", "10.1", "[64:ff9b::10.0.0.1]"} {
+		"[::1]", "::1", "[::ffff:7f00:1]", "fe80::1%eth0", "169.254.169.254", "2852039166", "10.1", "[64:ff9b::10.0.0.1]", "localhost", "LocalHost.", "a.localhost"} {
 		if err := (egress.Policy{}).CheckHost(host); err == nil {
 			t.Errorf("%s is let through", host)
 		}
 	}
-	for _, host := range []string{"github.com", "140.82.121.3", "0x8c.82.121.3", "[2606:50c0:8000::153]", "10.example.org", "1.2.3.4.5", "256.1.1.1", "0xg", "08.1.1.1", "1.2.3.", "", "...", "99999999999", "-1", "+1"} {
+	for _, host := range []string{"github.com", "localhost.example.org", "140.82.121.3", "0x8c.82.121.3", "[2606:50c0:8000::153]", "10.example.org", "1.2.3.4.5", "256.1.1.1", "0xg", "08.1.1.1", "1.2.3.", "", "...", "99999999999", "-1", "+1"} {
 		if err := (egress.Policy{}).CheckHost(host); err != nil {
 			t.Errorf("%s: %v", host, err)
 		}
