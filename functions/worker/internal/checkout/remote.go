@@ -147,9 +147,10 @@ func (f *Fetcher) fetch(ctx context.Context, r *Repository, w *way, refspecs ...
 	return nil
 }
 
-// passing are complaints of git that another try may not meet again.
+// passing are complaints of git that another try may not meet again. That a host
+// was not reached at all is the proxy's to tell.
 var passing = []string{
-	"Could not resolve host", "Connection reset", "Connection refused", "Connection timed out", "Operation timed out",
+	"Connection reset", "Operation timed out",
 	"early EOF", "RPC failed", "unexpected disconnect", "Empty reply", "Recv failure",
 	"returned error: 429", "returned error: 5",
 }

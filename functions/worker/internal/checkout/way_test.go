@@ -288,6 +288,46 @@ func TestANameThatIsReboundIsRefused(t *testing.T) {
 	}
 }
 
+// A host that is away for a moment is tried again, one that stays away is told as
+// such, and not as git saw it.
+func TestAHostThatIsAwayIsTriedAgain(t *testing.T) {
+	s := serve(t, public, false)
+	asked := 0
+	names := egresstest.Resolver(func(name string, v6 bool) []netip.Addr {
+		if v6 || name != "git.example.com" {
+			return nil
+		}
+		if asked++; asked == 1 {
+			return nil
+		}
+		return []netip.Addr{netip.MustParseAddr(public)}
+	})
+	c := newClient(t, names, s)
+	if _, err := c.fetch(runner.Checkout{Repo: s.at("git.example.com")}); err != nil || c.clock.n.Load() != 1 {
+		t.Errorf("%v after %d waits", err, c.clock.n.Load())
+	}
+
+	l, err := net.Listen("tcp", public+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	for repo, detail := range map[string]string{
+		s.at("away.example.com"):                     "the host away.example.com is not known",
+		"https://" + l.Addr().String() + "/repo.git": "the host " + public + " refused the connection",
+	} {
+		c := newClient(t, names, s)
+		_, err := c.fetch(runner.Checkout{Repo: repo})
+		var f *outcome.Failure
+		if !errors.As(err, &f) || f.Reason != task.ReasonRepositoryUnavailable || f.Detail != detail {
+			t.Errorf("%v, want %q", err, detail)
+		}
+		if n := c.clock.n.Load(); n != 2 {
+			t.Errorf("%s: %d waits", repo, n)
+		}
+	}
+}
+
 func TestNothingAroundGitLeadsPastTheProxy(t *testing.T) {
 	s := serve(t, private, false)
 	for _, name := range []string{"no_proxy", "NO_PROXY"} {
