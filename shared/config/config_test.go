@@ -52,7 +52,7 @@ func TestEverythingWrongIsNamedAtOnce(t *testing.T) {
 func TestValuesAreRead(t *testing.T) {
 	r := config.New(config.Map(map[string]string{
 		"OUTPOST_TABLE": "t", "OUTPOST_FLEET_CAP": "7", "OUTPOST_HEARTBEAT_LEASE": "3s",
-		"OUTPOST_PROVIDER_URLS": "xai=http://127.0.0.1:1, openai=http://127.0.0.1:2",
+		"OUTPOST_PROVIDER_URLS":     "xai=http://127.0.0.1:1, openai=http://127.0.0.1:2",
 		"OUTPOST_PRIVATE_ADDRESSES": "127.0.0.0/8, ::1/128",
 	}))
 	if got := r.Prefixes("OUTPOST_PRIVATE_ADDRESSES"); len(got) != 2 || got[1].String() != "::1/128" {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -147,7 +149,7 @@ func (h handler) question(s opened, repo string) (func(context.Context) verdict,
 		if wrong != nil {
 			return nil, api.Invalid(wrong...)
 		}
-		g := gitHost{newClient(h.repositories.Reach.Dialer().DialContext), u}
+		g := newGitHost(h.repositories.Reach, u)
 		return func(ctx context.Context) verdict { return g.check(ctx, s.value) }, nil
 	}
 	if repo != "" {
@@ -161,16 +163,21 @@ func (h handler) question(s opened, repo string) (func(context.Context) verdict,
 		if other := h.providerURLs[p.Name]; other != "" {
 			base = other
 		}
-		return func(ctx context.Context) verdict { return askProvider(ctx, newClient(nil), p.Name, base, s.value) }, nil
+		return func(ctx context.Context) verdict { return askProvider(ctx, p.Name, base, s.value) }, nil
 	}
-	return nil, problem.New(problem.Internal, "Nobody knows whom to ask about this secret.").Because(errors.New("the secret " + s.name + " has no provider"))
+	return nil, fmt.Errorf("the secret %s has no provider", s.name)
 }
 
+// tlsTimeout is how long whoever is asked may take to show who it is.
+const tlsTimeout = 5 * time.Second
+
 // newClient makes a client for one check, which asks nobody that it was not told
-// to: no proxy of the environment, no redirect unless follow says so.
-func newClient(dial dialer) *http.Client {
-	return &http.Client{
-		Transport:     &http.Transport{DialContext: dial, DisableKeepAlives: true, TLSHandshakeTimeout: tlsTimeout, ForceAttemptHTTP2: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+// to: past no proxy of the environment, and with the redirects alone that follow
+// lets pass.
+func newClient(d *net.Dialer, follow func(next *http.Request, before []*http.Request) error) *http.Client {
+	return &http.Client{CheckRedirect: follow,
+		Transport: &http.Transport{DialContext: d.DialContext, DisableKeepAlives: true, TLSHandshakeTimeout: tlsTimeout, ForceAttemptHTTP2: true}}
 }
+
+// nowhere follows no redirect: its answer is the last.
+func nowhere(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

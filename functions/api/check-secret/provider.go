@@ -7,19 +7,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
-	"time"
 )
 
-type dialer func(ctx context.Context, network, address string) (net.Conn, error)
-
-const (
-	tlsTimeout = 5 * time.Second
-	// maxAnswer is how much of an answer is looked at, in bytes.
-	maxAnswer = 1 << 20
-)
+// maxAnswer is how much of an answer is looked at, in bytes.
+const maxAnswer = 1 << 20
 
 // question is how a provider is asked whether it takes a key: by a read that
 // costs nothing, as its API has it.
@@ -53,14 +46,14 @@ var questions = map[string]question{
 func bearer(h http.Header, key string) { h.Set("Authorization", "Bearer "+key) }
 
 // askProvider asks a provider at its base URL.
-func askProvider(ctx context.Context, client *http.Client, name, base, key string) verdict {
+func askProvider(ctx context.Context, name, base, key string) verdict {
 	q := questions[name]
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(base, "/")+q.path, nil)
 	if err != nil {
 		return verdict{unknown, "The provider's address is not one."}
 	}
 	q.authorize(req.Header, key)
-	res, err := client.Do(req)
+	res, err := newClient(&net.Dialer{}, nowhere).Do(req)
 	if err != nil {
 		return unreached(ctx, "The provider")
 	}
@@ -153,14 +146,4 @@ func unreached(ctx context.Context, who string) verdict {
 		return verdict{unknown, who + " did not answer in time."}
 	}
 	return verdict{unknown, who + " cannot be reached."}
-}
-
-// sameHost follows redirects within one scheme and host, three at most.
-func sameHost(first *url.URL) func(*http.Request, []*http.Request) error {
-	return func(next *http.Request, before []*http.Request) error {
-		if next.URL.Scheme != first.Scheme || !strings.EqualFold(next.URL.Host, first.Host) || next.URL.User != nil || len(before) > 3 {
-			return http.ErrUseLastResponse
-		}
-		return nil
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"outpost/shared/egress"
 )
@@ -14,6 +15,20 @@ import (
 type gitHost struct {
 	client *http.Client
 	repo   *url.URL
+}
+
+func newGitHost(reach egress.Policy, repo *url.URL) gitHost {
+	return gitHost{newClient(reach.Dialer(), sameHost(repo)), repo}
+}
+
+// sameHost follows redirects within one scheme and host, three at most.
+func sameHost(first *url.URL) func(*http.Request, []*http.Request) error {
+	return func(next *http.Request, before []*http.Request) error {
+		if next.URL.Scheme != first.Scheme || !strings.EqualFold(next.URL.Host, first.Host) || next.URL.User != nil || len(before) > 3 {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}
 }
 
 // user stands for a token with the hosts that want a name beside it.
@@ -64,7 +79,6 @@ func (g gitHost) refs(ctx context.Context, token string) (status int, err error)
 	if token != "" {
 		req.SetBasicAuth(user, token)
 	}
-	g.client.CheckRedirect = sameHost(g.repo)
 	res, err := g.client.Do(req)
 	if err != nil {
 		return 0, err

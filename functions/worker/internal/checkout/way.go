@@ -56,7 +56,7 @@ func (f *Fetcher) open(src runner.Checkout) (*way, error) {
 func (w *way) close() {
 	w.forget()
 	if w.proxy != nil {
-		_ = w.proxy.Close()
+		w.proxy.Close()
 	}
 }
 

@@ -31,9 +31,11 @@ import (
 type Proxy struct {
 	dialer  *net.Dialer
 	schemes []string
-	// authorization is the header that git sends.
-	address, password, authorization string
+	address string
+	// authorization is the header that git sends with the password.
+	password, authorization string
 
+	listener  net.Listener
 	server    *http.Server
 	transport *http.Transport
 	ctx       context.Context // ends with Close
@@ -64,7 +66,7 @@ func Start(policy egress.Policy, schemes []string) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for git: %w", err)
 	}
-	p := &Proxy{dialer: policy.Dialer(), schemes: schemes, address: listener.Addr().String(), password: hex.EncodeToString(random)}
+	p := &Proxy{listener: listener, dialer: policy.Dialer(), schemes: schemes, address: listener.Addr().String(), password: hex.EncodeToString(random)}
 	p.authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+p.password))
 	p.ctx, p.end = context.WithCancel(context.Background())
 	silent := log.New(io.Discard, "", 0)
@@ -91,14 +93,14 @@ func (p *Proxy) URL() string {
 }
 
 // Close ends the proxy with every connection through it, and waits for that.
-func (p *Proxy) Close() error {
+func (p *Proxy) Close() {
 	p.mu.Lock()
 	p.end()
 	p.mu.Unlock()
-	err := p.server.Close()
+	_ = p.listener.Close() // the server may not have got to it
+	_ = p.server.Close()
 	p.requests.Wait()
 	p.transport.CloseIdleConnections()
-	return err
 }
 
 // Failure returns the last connection that could not be made since it was asked
