@@ -372,6 +372,33 @@ func TestSecretsAreSetFromStdinAlone(t *testing.T) {
 	}
 }
 
+func TestASecretIsChecked(t *testing.T) {
+	api := apitest.Start(t, apitest.Script{})
+	for state, code := range map[string]int{"works": 0, "refused": 1, "unknown": 4} {
+		set := command(t, api, "secrets", "set", "OPENAI_API_KEY")
+		set.Stdin = strings.NewReader(state)
+		finish(t, set)
+		if got := finish(t, command(t, api, "secrets", "check", "OPENAI_API_KEY")); got.code != code || got.stdout != "OPENAI_API_KEY: "+state+". It said so.\n" || got.stderr != "" {
+			t.Errorf("%s: %+v", state, got)
+		}
+		var found map[string]any
+		got := finish(t, command(t, api, "secrets", "check", "OPENAI_API_KEY", "--json"))
+		if err := json.Unmarshal([]byte(got.stdout), &found); err != nil || found["state"] != state || got.code != code {
+			t.Errorf("%s: %v %+v", state, err, got)
+		}
+	}
+	if got := finish(t, command(t, api, "secrets", "check", "GIT_TOKEN", "-r", "https://git.example.com/a/b")); got.code != 3 {
+		t.Errorf("one that is not set: %+v", got)
+	}
+	requests := api.Requests()
+	if last := requests[len(requests)-1]; last.Body["repo"] != "https://git.example.com/a/b" {
+		t.Errorf("asked: %+v", last.Body)
+	}
+	if got := finish(t, command(t, api, "secrets", "check")); got.code != 2 {
+		t.Errorf("nothing named: %+v", got)
+	}
+}
+
 func TestUsageIsShownAndGivenToScripts(t *testing.T) {
 	api := apitest.Start(t, apitest.Script{})
 	got := finish(t, command(t, api, "usage"))

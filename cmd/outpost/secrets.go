@@ -12,9 +12,10 @@ import (
 )
 
 type secretsCommand struct {
-	List secretsListCommand `cmd:"" default:"withargs" help:"List the secrets that are set, never their values."`
-	Set  secretsSetCommand  `cmd:"" help:"Set a secret; its value is read from stdin."`
-	Rm   secretsRmCommand   `cmd:"" help:"Forget a secret."`
+	List  secretsListCommand  `cmd:"" default:"withargs" help:"List the secrets that are set, never their values."`
+	Set   secretsSetCommand   `cmd:"" help:"Set a secret; its value is read from stdin."`
+	Rm    secretsRmCommand    `cmd:"" help:"Forget a secret."`
+	Check secretsCheckCommand `cmd:"" help:"Ask the provider, or the git host, whether a secret works."`
 }
 
 type secretsListCommand struct {
@@ -74,6 +75,33 @@ func (s *session) readSecret() (string, error) {
 	}
 	piped, err := io.ReadAll(io.LimitReader(s.stdin, maxSecret))
 	return strings.TrimSpace(string(piped)), err
+}
+
+type secretsCheckCommand struct {
+	Name string `arg:"" help:"Name of the secret."`
+	Repo string `short:"r" placeholder:"URL" help:"For GIT_TOKEN: a repository on its host that not everybody may read."`
+	JSON bool   `name:"json" help:"Write the API's answer as JSON."`
+}
+
+// Run succeeds when the secret works. That it is refused is a failure, and that
+// nobody said the failure of whoever was asked.
+func (c *secretsCheckCommand) Run(s *session) error {
+	found, err := s.api.CheckSecret(s.ctx, c.Name, c.Repo)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = s.writeJSON(found)
+	} else {
+		_, err = fmt.Fprintf(s.stdout, "%s: %s. %s\n", table.Clean(found.Name), table.Clean(found.State), table.Clean(found.Detail))
+	}
+	switch {
+	case err != nil || found.State == "works":
+		return err
+	case found.State == "refused":
+		return &failure{exitFailed, ""}
+	}
+	return &failure{exitUnavailable, ""}
 }
 
 type secretsRmCommand struct {

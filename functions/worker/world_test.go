@@ -103,7 +103,7 @@ func newWorld(t *testing.T) *world {
 	w.api.claim = runner.ClaimResponse{
 		RunToken: runToken, TokenExpiresAt: time.Now().Add(time.Hour), Run: "run_x_01", Task: "tsk_x", Attempt: 2,
 		Agent: "claude", Model: "claude-sonnet-4-5", Deadline: time.Now().Add(10 * time.Minute), HeartbeatEverySeconds: 1,
-		Checkout: runner.Checkout{Repo: "file://" + w.repo, Schemes: []string{"file"}},
+		Checkout: runner.Checkout{Repo: "file://" + w.repo, Schemes: []string{"file"}, PrivateAddresses: []string{"127.0.0.0/8"}},
 		Provider: runner.Provider{Name: "anthropic", BaseURL: server.URL, KeyName: "ANTHROPIC_API_KEY", Key: providerKey},
 	}
 	return w

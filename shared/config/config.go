@@ -6,10 +6,12 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
+	"outpost/shared/egress"
 	"outpost/shared/task"
 	"outpost/shared/topology"
 )
@@ -68,6 +70,15 @@ func (r *Reader) Pairs(name string) map[string]string {
 		out[k] = v
 	}
 	return out
+}
+
+// Prefixes returns a variable that lists prefixes of addresses, as 127.0.0.0/8.
+func (r *Reader) Prefixes(name string) []netip.Prefix {
+	all, err := egress.Parse(r.List(name))
+	if err != nil {
+		r.fail(name, err)
+	}
+	return all
 }
 
 // Int returns a variable that is a positive whole number.

@@ -20,6 +20,9 @@ func TestDefaultsComeFromTheTopology(t *testing.T) {
 	if got := r.Pairs("OUTPOST_PROVIDER_URLS"); len(got) != 0 {
 		t.Errorf("an optional setting gave %v", got)
 	}
+	if got := r.Prefixes("OUTPOST_PRIVATE_ADDRESSES"); len(got) != 0 {
+		t.Errorf("%v may be reached where nobody said so", got)
+	}
 	if err := r.Err(); err != nil {
 		t.Error(err)
 	}
@@ -28,16 +31,18 @@ func TestDefaultsComeFromTheTopology(t *testing.T) {
 func TestEverythingWrongIsNamedAtOnce(t *testing.T) {
 	r := config.New(config.Map(map[string]string{
 		"OUTPOST_FLEET_CAP": "0", "OUTPOST_CLAIM_LEASE": "soon", "OUTPOST_PROVIDER_URLS": "xai",
+		"OUTPOST_PRIVATE_ADDRESSES": "127.0.0.0/8, 10.0.0.1",
 	}))
 	r.String("OUTPOST_TABLE")
 	r.Int("OUTPOST_FLEET_CAP")
 	r.Duration("OUTPOST_CLAIM_LEASE")
 	r.Pairs("OUTPOST_PROVIDER_URLS")
+	r.Prefixes("OUTPOST_PRIVATE_ADDRESSES")
 	err := r.Err()
 	if err == nil {
 		t.Fatal("nothing was wrong")
 	}
-	for _, name := range []string{"OUTPOST_TABLE", "OUTPOST_FLEET_CAP", "OUTPOST_CLAIM_LEASE", "OUTPOST_PROVIDER_URLS"} {
+	for _, name := range []string{"OUTPOST_TABLE", "OUTPOST_FLEET_CAP", "OUTPOST_CLAIM_LEASE", "OUTPOST_PROVIDER_URLS", "OUTPOST_PRIVATE_ADDRESSES"} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("the error does not name %s: %v", name, err)
 		}
@@ -47,8 +52,12 @@ func TestEverythingWrongIsNamedAtOnce(t *testing.T) {
 func TestValuesAreRead(t *testing.T) {
 	r := config.New(config.Map(map[string]string{
 		"OUTPOST_TABLE": "t", "OUTPOST_FLEET_CAP": "7", "OUTPOST_HEARTBEAT_LEASE": "3s",
-		"OUTPOST_PROVIDER_URLS": "xai=http://127.0.0.1:1, openai=http://127.0.0.1:2",
+		"OUTPOST_PROVIDER_URLS":     "xai=http://127.0.0.1:1, openai=http://127.0.0.1:2",
+		"OUTPOST_PRIVATE_ADDRESSES": "127.0.0.0/8, ::1/128",
 	}))
+	if got := r.Prefixes("OUTPOST_PRIVATE_ADDRESSES"); len(got) != 2 || got[1].String() != "::1/128" {
+		t.Errorf("read %v", got)
+	}
 	urls := r.Pairs("OUTPOST_PROVIDER_URLS")
 	if r.String("OUTPOST_TABLE") != "t" || r.Int("OUTPOST_FLEET_CAP") != 7 ||
 		r.Duration("OUTPOST_HEARTBEAT_LEASE") != 3*time.Second || urls["openai"] != "http://127.0.0.1:2" || len(urls) != 2 {

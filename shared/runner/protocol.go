@@ -62,6 +62,9 @@ type Checkout struct {
 	Commit string `json:"commit,omitempty"` // pinned by the task's first run; empty for that one
 	// Schemes are the URL schemes that may be cloned from: https in production.
 	Schemes []string `json:"schemes"`
+	// PrivateAddresses are prefixes of addresses that are not public and may be
+	// cloned from all the same: none in production.
+	PrivateAddresses []string `json:"private_addresses,omitempty"`
 	// GitToken goes to GitHost only. Both are empty for a public repository.
 	GitHost  string `json:"git_host,omitempty"`
 	GitToken string `json:"git_token,omitempty"`

@@ -75,6 +75,12 @@ func (t *Table) AuditEvents(ctx context.Context, tenantID string, r AuditRange, 
 	return events, next, nil
 }
 
+// Note writes that something was done which changed nothing. It returns
+// ErrKeyRevoked.
+func (t *Table) Note(ctx context.Context, tenantID string, by By) error {
+	return t.again(ctx, func() error { return settled(t.commit(ctx, tenantID, by, func(*dynamo.WriteTx) {})) })
+}
+
 // moved is the event of a part of Outpost that changed a run.
 func (t *Table) moved(tenantID, actor, action string, was, run task.Run, detail string) auditRow {
 	return t.acted(tenantID, actor, action, run.ID, detail, audit.Diff(runFacts(was), runFacts(run))...)

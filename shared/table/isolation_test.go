@@ -214,6 +214,11 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			}
 			return err == nil
 		},
+		"Note": func() bool {
+			borrowed := by("secret.check")
+			borrowed.KeyHash = a.caller.KeyHash
+			return errors.Is(b.Note(ctx, who, borrowed), table.ErrKeyRevoked)
+		},
 		"DeleteSecret": func() bool { return notFound(b.DeleteSecret(ctx, who, "OPENAI_API_KEY", by("secret.delete"))) },
 		"PutSecret": func() bool {
 			return b.PutSecret(ctx, who, table.Sealed{Name: "XAI_API_KEY", Version: 1, SetAt: start}, by("secret.put")) == nil

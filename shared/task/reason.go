@@ -54,7 +54,7 @@ var reasons = []ReasonInfo{
 	{ReasonProviderUnreachable, "The provider could not be reached.", FixProvider, true},
 	{ReasonBudgetExceeded, "The task's budget was used up.", FixTenant, false},
 	{ReasonSecretMissing, "The provider key that this agent needs is not set.", FixTenant, false},
-	{ReasonRepositoryUnavailable, "The repository could not be cloned: it does not exist or the git token may not read it.", FixTenant, false},
+	{ReasonRepositoryUnavailable, "The repository could not be cloned: it does not exist, its host has no public address, or the git token may not read it.", FixTenant, false},
 	{ReasonRepositoryEmpty, "The repository has no commit.", FixTenant, false},
 	{ReasonRefNotFound, "The repository has no such branch, tag or commit.", FixTenant, false},
 	{ReasonSetupFailed, "The setup command failed.", FixTenant, false},

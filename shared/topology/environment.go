@@ -18,6 +18,7 @@ type Setting struct {
 var Settings = []Setting{
 	{Name: "OUTPOST_API_URL", Purpose: "Base URL of the API, as workers and browsers reach it."},
 	{Name: "OUTPOST_REPO_SCHEMES", Default: "https", Purpose: "URL schemes that a repository may have, comma separated."},
+	{Name: "OUTPOST_PRIVATE_ADDRESSES", Optional: true, Purpose: "Prefixes of addresses that are not public and that tenants' URLs may lead to all the same, comma separated. Empty: none."},
 	{Name: "OUTPOST_PROVIDER_URLS", Optional: true, Purpose: "Base URLs that replace providers' own: name=url, comma separated."},
 	{Name: "OUTPOST_SPOT", Default: "false", Purpose: "Whether a run's first attempt uses Fargate Spot: cheaper, and may be taken away. true or false."},
 	{Name: "OUTPOST_FLEET_CAP", Default: "200", Purpose: "Runs in flight over all tenants, a soft cap."},

@@ -46,7 +46,7 @@ var SingleTable = TableSpec{
 // table at least to count the request and to keep a refusal.
 var Functions = []Function{
 	api("create-task", "Admits a task in one transaction and wakes the scheduler.", use(Table, Get, Query, Put, Update, Check), use(Queue(Wakeups), Send)).
-		with("OUTPOST_REPO_SCHEMES"),
+		with("OUTPOST_REPO_SCHEMES", "OUTPOST_PRIVATE_ADDRESSES"),
 	api("list-tasks", "Lists the tenant's tasks, newest first.", use(Table, Update), use(TableIndex("GSI1"), Query), use(PlatformSecret, Read)),
 	api("get-task", "Reads one task with its runs.", use(Table, Get, Query, Update)),
 	api("list-task-events", "Reads the events of all runs of a task.", use(Table, Query, Update)),
@@ -63,6 +63,8 @@ var Functions = []Function{
 	api("list-secrets", "Lists the tenant's secrets, never their values.", use(Table, Query, Update)),
 	api("put-secret", "Seals a secret of the tenant.", use(Table, Get, Query, Put, Update, Delete, Check), use(Key, Encrypt)),
 	api("delete-secret", "Forgets a secret of the tenant.", use(Table, Query, Put, Update, Delete, Check)),
+	api("check-secret", "Asks a provider or a git host whether a secret works.", use(Table, Query, Put, Update, Check), use(Key, Decrypt)).
+		with("OUTPOST_REPO_SCHEMES", "OUTPOST_PRIVATE_ADDRESSES", "OUTPOST_PROVIDER_URLS"),
 	api("get-limits", "Tells what the tenant may do and how much of it is used.", use(Table, Get, Update)),
 	api("get-own-tenant", "Reads the caller's own tenant.", use(Table, Get, Update)),
 	api("get-usage", "Tells what the tenant's runs took.", use(Table, Query, Update)),
@@ -101,7 +103,7 @@ var Functions = []Function{
 
 	runner("authorize", "Checks a worker's ticket or run token.", use(PlatformSecret, Read)),
 	runner("claim", "Binds an attempt to the worker that asks first.", use(Table, Get, Query, Put), use(Key, Decrypt), use(PlatformSecret, Read)).
-		with(timing...).with("OUTPOST_REPO_SCHEMES", "OUTPOST_PROVIDER_URLS"),
+		with(timing...).with("OUTPOST_REPO_SCHEMES", "OUTPOST_PRIVATE_ADDRESSES", "OUTPOST_PROVIDER_URLS"),
 	runner("pin", "Fixes the commit that all runs of a task use.", use(Table, Get, Put)),
 	runner("heartbeat", "Extends a run's lease and tells whether to stop.", use(Table, Get, Put)).with(timing...),
 	runner("events", "Stores a batch of a run's events.", use(Table, Put)),
@@ -152,6 +154,7 @@ var Routes = []Route{
 	{"GET", "/v1/secrets", "api/list-secrets", ByAPIKey, "secrets:write"},
 	{"PUT", "/v1/secrets/{name}", "api/put-secret", ByAPIKey, "secrets:write"},
 	{"DELETE", "/v1/secrets/{name}", "api/delete-secret", ByAPIKey, "secrets:write"},
+	{"POST", "/v1/secrets/{name}/check", "api/check-secret", ByAPIKey, "secrets:write"},
 	{"GET", "/v1/limits", "api/get-limits", ByAPIKey, "tasks:read"},
 	{"GET", "/v1/tenant", "api/get-own-tenant", ByAPIKey, "tasks:read"},
 	{"GET", "/v1/usage", "api/get-usage", ByAPIKey, "tasks:read"},

@@ -32,10 +32,10 @@ type waker interface {
 }
 
 type handler struct {
-	store   store
-	waker   waker
-	clock   clock.Clock
-	schemes []string // that a repository's URL may have
+	store        store
+	waker        waker
+	clock        clock.Clock
+	repositories api.Repositories
 }
 
 // handle admits the task, or refuses it whole. When the tenant's limits have
@@ -83,7 +83,7 @@ func (h handler) admit(ctx context.Context, r *api.Request, in submission, calle
 		return api.Response{}, err
 	}
 	now := h.clock.Now()
-	tk, err := in.task(caller.Tenant, limits, h.schemes, now)
+	tk, err := in.task(caller.Tenant, limits, h.repositories, now)
 	if err != nil {
 		return api.Response{}, err
 	}

@@ -49,7 +49,7 @@ func newWorld(t *testing.T, plan string) world {
 
 func on(t *testing.T, w *apitest.World, store store) world {
 	b := &bell{}
-	h := handler{store: store, waker: b, clock: w.Clock, schemes: []string{"https"}}
+	h := handler{store: store, waker: b, clock: w.Clock, repositories: api.Repositories{Schemes: []string{"https"}}}
 	return world{w, apitest.Serve(t, "POST", "/v1/tasks", h.handle), b}
 }
 
@@ -151,6 +151,10 @@ func TestWhatIsRefused(t *testing.T) {
 		{pro, map[string]any{"repo": "https://example.com"}, problem.ValidationFailed, "/repo", "no repository"},
 		{pro, map[string]any{"repo": "https:///a/b"}, problem.ValidationFailed, "/repo", "no host"},
 		{pro, map[string]any{"repo": "https://example.com/a/b?token=x"}, problem.ValidationFailed, "/repo", "a query"},
+		{pro, map[string]any{"repo": "https://10.0.0.7/a/b"}, problem.ValidationFailed, "/repo", "a private address"},
+		{pro, map[string]any{"repo": "https://[::ffff:169.254.169.254]/a/b"}, problem.ValidationFailed, "/repo", "an instance's metadata"},
+		{pro, map[string]any{"repo": "https://2852039166/a/b"}, problem.ValidationFailed, "/repo", "an instance's metadata in one number"},
+		{pro, map[string]any{"repo": "https://localhost:8443/a/b"}, problem.ValidationFailed, "/repo", "the function's own machine"},
 		{pro, map[string]any{"repo": "https://example.com/" + long(2048)}, problem.ValidationFailed, "/repo", "too long"},
 		{pro, map[string]any{"ref": "--force"}, problem.ValidationFailed, "/ref", "a flag"},
 		{pro, map[string]any{"ref": "a b"}, problem.ValidationFailed, "/ref", "a space"},

@@ -12,6 +12,7 @@ import (
 	"outpost/shared/boot"
 	"outpost/shared/clock"
 	"outpost/shared/config"
+	"outpost/shared/egress"
 	"outpost/shared/table"
 	"outpost/shared/topology"
 	"outpost/shared/wakeup"
@@ -21,10 +22,11 @@ func main() {
 	boot.Main(func(_ context.Context, env *config.Reader, cfg aws.Config) (any, error) {
 		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
 		h := handler{
-			store:   store,
-			waker:   wakeup.NewSender(sqs.NewFromConfig(cfg), env.String(topology.EnvQueue(topology.Wakeups))),
-			clock:   clock.System,
-			schemes: env.List("OUTPOST_REPO_SCHEMES"),
+			store: store,
+			waker: wakeup.NewSender(sqs.NewFromConfig(cfg), env.String(topology.EnvQueue(topology.Wakeups))),
+			clock: clock.System,
+			repositories: api.Repositories{Schemes: env.List("OUTPOST_REPO_SCHEMES"),
+				Reach: egress.Policy{Also: env.Prefixes("OUTPOST_PRIVATE_ADDRESSES")}},
 		}
 		return api.Serve(store, api.Route{Method: "POST", Path: "/v1/tasks", Handler: h.handle})
 	})

@@ -3,8 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -42,8 +40,9 @@ type choice struct {
 
 // task makes the task that the submission asks for. What the contract cannot
 // say is checked here: the plan, the repository's URL, models, sizes in bytes.
-func (in submission) task(tenantID string, limits plan.Plan, schemes []string, now time.Time) (task.Task, error) {
-	wrong := append(checkRepo(in.Repo, schemes), in.checkSizes()...)
+func (in submission) task(tenantID string, limits plan.Plan, repositories api.Repositories, now time.Time) (task.Task, error) {
+	_, wrong := repositories.Check(in.Repo)
+	wrong = append(wrong, in.checkSizes()...)
 	choices, bad := in.choices(limits)
 	if wrong = append(wrong, bad...); len(wrong) > 0 {
 		return task.Task{}, api.Invalid(wrong...)
@@ -156,27 +155,6 @@ func (in submission) withKeys(choices []choice) (able []choice, err error) {
 		return nil, problem.New(problem.MissingSecret, "Set your provider's key first: PUT /v1/secrets/{name}.", missing...)
 	}
 	return able, nil
-}
-
-// checkRepo wants a URL that can be cloned and holds no password.
-func checkRepo(repo string, schemes []string) []problem.Field {
-	field := func(words string) []problem.Field { return []problem.Field{{Field: "/repo", Message: words}} }
-	u, err := url.Parse(repo)
-	switch {
-	case err != nil || u.Scheme == "":
-		return field("must be a URL, as https://host/owner/name")
-	case !slices.Contains(schemes, u.Scheme):
-		return field("must have the scheme " + strings.Join(schemes, " or "))
-	case u.User != nil:
-		return field("must not hold a user or a password: set the secret GIT_TOKEN instead")
-	case u.RawQuery != "" || u.Fragment != "" || u.Opaque != "":
-		return field("must have no query and no fragment")
-	case strings.ContainsFunc(repo, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return field("must not hold control characters")
-	case u.Scheme == "file" && (u.Host != "" || u.Path == ""), u.Scheme != "file" && (u.Host == "" || strings.Trim(u.Path, "/") == ""):
-		return field("must name a host and a repository")
-	}
-	return nil
 }
 
 // checkSizes holds the limits that are in bytes; the contract counts characters.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ type handler struct {
 	clock        clock.Clock
 	timing       task.Timing
 	schemes      []string
+	private      []netip.Prefix    // that may be cloned from beside public addresses
 	providerURLs map[string]string // in place of providers' own, by name
 }
 
@@ -118,6 +120,9 @@ func (h handler) provider(ctx context.Context, tenantID string, run task.Run) (r
 // checkout hands out the git token only when the repository is on its host.
 func (h handler) checkout(ctx context.Context, tenantID string, tk task.Task) (runner.Checkout, error) {
 	c := runner.Checkout{Repo: tk.Spec.Repo, Ref: tk.Spec.Ref, Commit: tk.Commit, Schemes: h.schemes}
+	for _, p := range h.private {
+		c.PrivateAddresses = append(c.PrivateAddresses, p.String())
+	}
 	u, err := url.Parse(tk.Spec.Repo)
 	if err != nil || u.Host == "" {
 		return c, nil

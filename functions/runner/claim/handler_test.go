@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -76,7 +77,7 @@ func newWorld(t *testing.T) world {
 	w.Must(err)
 	s := &safe{values: map[string]string{}}
 	h := handler{store: w.Table, vault: s, signer: signer, clock: c, timing: task.DefaultTiming, schemes: []string{"https"},
-		providerURLs: map[string]string{"openai": "http://127.0.0.1:1"}}
+		private: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, providerURLs: map[string]string{"openai": "http://127.0.0.1:1"}}
 	return world{w, apitest.Serve(t, "POST", "/runner/v1/claim", h.handle), s, signer}
 }
 
@@ -130,7 +131,7 @@ func TestAClaimHandsOutEverythingOneWorkerNeeds(t *testing.T) {
 	deadline := w.Clock.Now().Add(5 * time.Minute)
 	want := runner.ClaimResponse{RunToken: got.RunToken, TokenExpiresAt: deadline.Add(task.DefaultTiming.UploadGrace), Run: r.ID, Task: r.Task, Attempt: 1,
 		Agent: "codex", Model: codex.DefaultModel, Prompt: "fix it", Setup: "make", Verify: "make test", Deadline: deadline, BudgetUSD: 1,
-		Checkout: runner.Checkout{Repo: "https://github.com/acme/shop", Ref: "main", Schemes: []string{"https"}, GitHost: "github.com", GitToken: "its token"},
+		Checkout: runner.Checkout{Repo: "https://github.com/acme/shop", Ref: "main", Schemes: []string{"https"}, PrivateAddresses: []string{"127.0.0.0/8"}, GitHost: "github.com", GitToken: "its token"},
 		Provider: runner.Provider{Name: "openai", BaseURL: "http://127.0.0.1:1", KeyName: "OPENAI_API_KEY", Key: "its key"}, HeartbeatEverySeconds: 20}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

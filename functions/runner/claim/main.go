@@ -34,6 +34,7 @@ func main() {
 			clock:        clock.System,
 			timing:       env.Timing(),
 			schemes:      env.List("OUTPOST_REPO_SCHEMES"),
+			private:      env.Prefixes("OUTPOST_PRIVATE_ADDRESSES"),
 			providerURLs: env.Pairs("OUTPOST_PROVIDER_URLS"),
 		}
 		return api.Serve(nil, api.Route{Method: "POST", Path: "/runner/v1/claim", Handler: h.handle})

@@ -10,6 +10,10 @@
 // "[scenario claude: hang]" for one. Without a choice it solves the
 // demonstration's task, writes the files that the prompt dictates in
 // "[write path=NAME]…[/write]" blocks, or, asked anything else, leaves a note.
+//
+// Every key is a good one, but for those that begin with the name of a scenario in
+// which a provider fails, as error-401-mine: such a key is answered by that failure,
+// in the provider's own form, and an error about the key repeats it whole.
 package provider
 
 import (
@@ -79,13 +83,17 @@ type dialect interface {
 
 // ServeHTTP answers one request.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	d := dialectOf(r.URL.Path)
+	d := dialectOf(r)
 	if d == nil {
 		sendJSON(w, http.StatusNotFound, openAI{}.fault(http.StatusNotFound, "the scripted provider has no "+r.URL.Path))
 		return
 	}
 	if key := keyOf(r); key == "" || (p.Key != "" && key != p.Key) {
 		sendJSON(w, http.StatusUnauthorized, d.fault(http.StatusUnauthorized, "the key is missing or wrong"))
+		return
+	}
+	if name, failing := failureOf(keyOf(r)); failing {
+		p.fail(w, r, d, name)
 		return
 	}
 	if r.Method == http.MethodGet {
@@ -123,14 +131,14 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// dialectOf returns the API that a path belongs to, nil for none.
-func dialectOf(path string) dialect {
-	switch {
-	case strings.HasPrefix(path, "/v1/messages"):
+// dialectOf returns the API that a request belongs to, nil for none.
+func dialectOf(r *http.Request) dialect {
+	switch path := r.URL.Path; {
+	case strings.HasPrefix(path, "/v1/messages"), path == "/v1/models" && r.Header.Get("X-Api-Key") != "":
 		return anthropic{}
 	case path == "/v1/responses":
 		return responses{}
-	case path == "/v1/chat/completions", path == "/chat/completions", path == "/v1/models", path == "/v1/api-key":
+	case path == "/v1/chat/completions", path == "/chat/completions", path == "/v1/models", path == "/models", path == "/v1/api-key":
 		return chat{}
 	case strings.HasPrefix(path, "/v1beta/models"):
 		return gemini{}
@@ -154,10 +162,16 @@ func keyOf(r *http.Request) string {
 // describe answers the questions that CLIs ask before their first real one.
 func describe(w http.ResponseWriter, r *http.Request, d dialect) {
 	switch r.URL.Path {
-	case "/v1/models":
+	case "/v1beta/models":
 		var models []any
 		for _, id := range modelNames() {
-			models = append(models, map[string]any{"id": id, "object": "model", "created": epoch, "owned_by": "outpost"})
+			models = append(models, map[string]any{"name": "models/" + id, "displayName": id})
+		}
+		sendJSON(w, http.StatusOK, map[string]any{"models": models})
+	case "/v1/models", "/models":
+		var models []any
+		for _, id := range modelNames() {
+			models = append(models, map[string]any{"id": id, "object": "model", "type": "model", "created": epoch, "owned_by": "outpost"})
 		}
 		sendJSON(w, http.StatusOK, map[string]any{"object": "list", "data": models})
 	case "/v1/api-key":

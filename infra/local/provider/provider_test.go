@@ -241,6 +241,51 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	}
 }
 
+// A key that begins with a failure's name is answered by it, in each API's own
+// form, wherever it is sent; every other is a good one.
+func TestAKeyCanStandForAFailure(t *testing.T) {
+	_, base := start(t)
+	for _, c := range []struct{ method, path, header, listed string }{
+		{"GET", "/v1/models?limit=1", "X-Api-Key", `"data":[`},
+		{"GET", "/v1/models", "Authorization", `"data":[`},
+		{"GET", "/models", "Authorization", `"data":[`},
+		{"GET", "/v1beta/models?pageSize=1", "X-Goog-Api-Key", `"models":[`},
+		{"GET", "/v1/api-key", "Authorization", `"api_key_blocked":false`},
+		{"POST", "/v1/messages", "X-Api-Key", ""},
+	} {
+		send := func(key string) (int, string) {
+			req, err := http.NewRequestWithContext(t.Context(), c.method, base+c.path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.header == "Authorization" {
+				key = "Bearer " + key
+			}
+			req.Header.Set(c.header, key)
+			status, body, err := ask(t, req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return status, body
+		}
+		if status, body := send("mine"); c.listed != "" && (status != 200 || !strings.Contains(body, c.listed)) {
+			t.Errorf("%s with a good key: %d %s", c.path, status, body)
+		}
+		wrong := 401
+		if c.path == "/v1/api-key" || strings.HasPrefix(c.path, "/v1beta") {
+			wrong = 400
+		}
+		if status, body := send("error-401-mine"); status != wrong || !strings.Contains(body, "error-401-mine") {
+			t.Errorf("%s with a wrong key: %d %s", c.path, status, body)
+		}
+		for key, want := range map[string]int{"error-429": 429, "error-500-x": 500} {
+			if status, body := send(key); status != want {
+				t.Errorf("%s with the key %s: %d %s", c.path, key, status, body)
+			}
+		}
+	}
+}
+
 func TestManyConversationsAtOnceDoNotMeet(t *testing.T) {
 	p, base := start(t)
 	var wg sync.WaitGroup

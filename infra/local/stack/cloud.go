@@ -219,7 +219,8 @@ func (c *cloud) functions(o Options, s *Stack) []lambdahost.Function {
 		topology.EnvPlatformSecret: secrets.ARN(platformSecret), topology.EnvWorkflow: machineARN,
 		topology.EnvCluster: clusterARN, topology.EnvTaskFamily: taskFamily, topology.EnvSubnets: "subnet-local", topology.EnvSecurityGroups: "sg-local",
 		"OUTPOST_API_URL": s.URL, "OUTPOST_STRIPE_API_BASE": s.Stripe.Base, "OUTPOST_STRIPE_PRICES": s.Stripe.Prices.String(), "OUTPOST_REPO_SCHEMES": "https,http,file",
-		"OUTPOST_RETURN_URLS": billing.Loopback,
+		"OUTPOST_RETURN_URLS":       billing.Loopback,
+		"OUTPOST_PRIVATE_ADDRESSES": "127.0.0.0/8,::1/128", // repositories of this machine
 	}
 	for name, url := range c.queues {
 		resources[topology.EnvQueue(name)] = url

@@ -6,15 +6,20 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"outpost/infra/local/guarantee"
+	"outpost/infra/local/provider"
+	"outpost/shared/secret"
 )
 
 // forms are those in which a secret is searched for: as it is, in hex, in a URL,
@@ -113,20 +118,54 @@ func TestGuaranteeNoKeyIsWrittenDown(t *testing.T) {
 	g.Figure("keys found", found)
 }
 
+// repeated is the scripted provider, with what it answered.
+type repeated struct {
+	provider.Provider
+	mu   sync.Mutex
+	said []string
+}
+
+func (r *repeated) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	kept := httptest.NewRecorder()
+	r.Provider.ServeHTTP(kept, req)
+	r.mu.Lock()
+	r.said = append(r.said, kept.Body.String())
+	r.mu.Unlock()
+	maps.Copy(w.Header(), kept.Header())
+	w.WriteHeader(kept.Code)
+	_, _ = w.Write(kept.Body.Bytes())
+}
+
+// with counts the answers that held a text.
+func (r *repeated) with(text string) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.said {
+		if strings.Contains(s, text) {
+			n++
+		}
+	}
+	return n
+}
+
 // TestGuaranteeACanaryShowsUpNowhere sets a provider's key to a canary that is
 // also in the prompt, in the commands, in the repository and in what the agent
 // prints and writes: as it is, in hex, in base64, and in two pieces that come one
-// after the other; and a git token to another that no worker needs. The events,
-// every artifact, the audit trail, the answers to requests that go wrong, the
-// stored rows but those that are the tenant's own words, the objects, and the log
-// with the metrics are searched for both in every form.
+// after the other; a git token to another that no worker needs; and every other
+// provider's key to a third, which a provider that is asked to check it refuses and
+// repeats. The events, every artifact, the audit trail, the answers to checks and to
+// requests that go wrong, the stored rows but those that are the tenant's own words,
+// the objects, and the log with the metrics are searched for all in every form.
 func TestGuaranteeACanaryShowsUpNowhere(t *testing.T) {
 	g := guarantee.For(t, "tenancy-7", "A secret that is in every input is in no output.")
-	canaries := []string{"canary+provider/0123456789abcdef", "canary-git-token-fedcba98765432"}
+	canaries := []string{"canary+provider/0123456789abcdef", "canary-git-token-fedcba98765432", provider.Error401 + "-canary/checked+89abcdef01234567"}
 	c := canaries[0]
 	agent := fmt.Sprintf("echo says %s; echo '%s' >&2; printf %s | od -An -v -tx1 | tr -d ' \\n'; echo; printf x%s | base64 -w0; echo; printf %s; sleep 0.1; echo %s; echo %s >> a.txt",
 		c, c, c, c, c[:len(c)/2], c[len(c)/2:], c)
-	o := options(t, t.TempDir(), scriptedAgent(t, agent), "http://127.0.0.1:9")
+	asked := &repeated{}
+	scripted := httptest.NewServer(asked)
+	t.Cleanup(scripted.Close)
+	o := options(t, t.TempDir(), scriptedAgent(t, agent), scripted.URL)
 	w := start(t, o)
 	n := newTenant(w, &world{t: t, url: w.url, key: w.Demo.OperatorKey}, "osprey-four")
 	n.must(http.StatusNoContent, "PUT", "/v1/secrets/OPENAI_API_KEY", map[string]any{"value": canaries[0]})
@@ -166,6 +205,25 @@ func TestGuaranteeACanaryShowsUpNowhere(t *testing.T) {
 		}
 		look("errors", "a refusal", string(a.body))
 	}
+	for _, name := range secret.Names() {
+		if name == secret.GitToken {
+			a := n.must(http.StatusUnprocessableEntity, "POST", "/v1/secrets/"+name+"/check", nil)
+			look("errors", "a refused check", string(a.body))
+			continue
+		}
+		if name != "OPENAI_API_KEY" {
+			n.must(http.StatusNoContent, "PUT", "/v1/secrets/"+name, map[string]any{"value": canaries[2]})
+		}
+		a := n.must(http.StatusOK, "POST", "/v1/secrets/"+name+"/check", nil)
+		if want := `"state":"refused"`; name != "OPENAI_API_KEY" && !strings.Contains(string(a.body), want) {
+			t.Errorf("%s: %s", name, a.body)
+		}
+		look("checks", "a check of "+name, string(a.body))
+	}
+	if n := asked.with(canaries[2]); n != len(secret.Names())-2 {
+		t.Errorf("%d providers repeated the key: the search of checks would find nothing", n)
+	}
+	look("audit", "the audit trail after the checks", string(n.must(http.StatusOK, "GET", "/v1/audit?limit=100", nil).body))
 	look("secrets", "the list of secrets", string(n.must(http.StatusOK, "GET", "/v1/secrets", nil).body))
 	for key, row := range rows(t, w, n.tenant) {
 		if !strings.Contains(key, " PROMPT#") && !strings.Contains(key, " TASK#") { // the tenant's own words
@@ -177,7 +235,7 @@ func TestGuaranteeACanaryShowsUpNowhere(t *testing.T) {
 			look("files", path, content)
 		}
 	}
-	for _, what := range []string{"events", "artifacts", "audit", "errors", "rows", "files"} {
+	for _, what := range []string{"events", "artifacts", "audit", "errors", "checks", "rows", "files"} {
 		if searched[what] < 100 {
 			t.Errorf("only %d bytes of %s were searched", searched[what], what)
 		}

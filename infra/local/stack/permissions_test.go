@@ -150,6 +150,9 @@ func useEverything(w *world) {
 	w.must(http.StatusOK, "DELETE", "/v1/keys/"+made.ID, nil)
 	w.must(http.StatusOK, "GET", "/v1/keys", nil)
 
+	// A provider that is not there, asked about a key.
+	w.must(http.StatusOK, "POST", "/v1/secrets/OPENAI_API_KEY/check", nil)
+
 	// A secret that is set by many at once, and forgotten. Who is not first puts
 	// the next version.
 	var wait sync.WaitGroup

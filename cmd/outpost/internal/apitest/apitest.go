@@ -119,6 +119,7 @@ func Start(t testing.TB, script Script) *API {
 		"PATCH /v1/tenants/{id}":     a.changeTenant,
 		"DELETE /v1/tenants/{id}":    a.closeTenant,
 	}
+	routes["POST /v1/secrets/{name}/check"] = a.checkSecret
 	routes["GET /v1/audit"], routes["GET /v1/tenants/{id}/audit-exports"] = a.audit, a.auditExports
 	for _, route := range examples {
 		routes[route] = a.example(route)
@@ -509,6 +510,17 @@ func (a *API) deleteSecret(r *http.Request, _ map[string]any) (int, any) {
 	}
 	delete(a.set, r.PathValue("name"))
 	return 204, nil
+}
+
+// checkSecret finds in a secret's value the state that it has.
+func (a *API) checkSecret(r *http.Request, body map[string]any) (int, any) {
+	name := r.PathValue("name")
+	value, ok := a.set[name]
+	if !ok {
+		return notFound()
+	}
+	state, _, _ := strings.Cut(value, " ")
+	return 200, map[string]any{"name": name, "state": state, "detail": "It said so.", "set_at": "2026-11-23T12:00:00Z", "checked_at": "2026-11-23T12:00:05Z"}
 }
 
 func (a *API) agents(*http.Request, map[string]any) (int, any) {

@@ -47,7 +47,7 @@ func fields(v any) []string {
 }
 
 func TestEveryFieldThatIsReadIsInTheContract(t *testing.T) {
-	for name, v := range map[string]any{"Task": Task{}, "Run": Run{}, "Problem": Error{}, "TaskEvent": Event{}, "TaskEventPage": Events{}, "RunEventPage": Events{}, "Secret": Secret{}, "NewSecret": NewSecret{}, "AuditEvent": AuditEvent{}, "AuditExportPage": AuditExports{}, "AuditExportHead": AuditHead{},
+	for name, v := range map[string]any{"Task": Task{}, "Run": Run{}, "Problem": Error{}, "TaskEvent": Event{}, "TaskEventPage": Events{}, "RunEventPage": Events{}, "Secret": Secret{}, "NewSecret": NewSecret{}, "SecretCheck": SecretCheck{}, "AuditEvent": AuditEvent{}, "AuditExportPage": AuditExports{}, "AuditExportHead": AuditHead{},
 		"Billing": Billing{}, "PlanChange": PlanChange{}, "PageOfStripe": Page{}, "CheckoutWish": CheckoutWish{}, "PlanWish": PlanWish{}, "PortalWish": PortalWish{},
 		"UsageReport": UsageReport{}, "UsageOfPeriod": Period{}, "UsageOfPart": Part{},
 		"CreatedTenant": Tenant{}, "TenantLimits": TenantLimits{}, "RotatedKey": Key{}, "Limits": Limits{}, "TenantBilling": TenantBilling{}, "BillingSync": BillingSync{}} {

@@ -35,6 +35,27 @@ func (c *Client) PutSecret(ctx context.Context, name string, s NewSecret) error 
 	return err
 }
 
+// SecretCheck is what came of asking whether a secret works.
+type SecretCheck struct {
+	Name      string    `json:"name"`
+	State     string    `json:"state"` // works, refused or unknown
+	Detail    string    `json:"detail"`
+	SetAt     time.Time `json:"set_at"`
+	CheckedAt time.Time `json:"checked_at"`
+}
+
+// CheckSecret asks whether a secret works: a git token with a repository on its
+// host, any other with none.
+func (c *Client) CheckSecret(ctx context.Context, name, repo string) (SecretCheck, error) {
+	var body any
+	if repo != "" {
+		body = map[string]string{"repo": repo}
+	}
+	var found SecretCheck
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/secrets/" + url.PathEscape(name) + "/check", body: body}, &found)
+	return found, err
+}
+
 // DeleteSecret forgets a secret.
 func (c *Client) DeleteSecret(ctx context.Context, name string) error {
 	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/secrets/" + url.PathEscape(name)}, nil)

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"outpost/functions/worker/internal/git"
 	"outpost/shared/runner"
 )
 
@@ -26,16 +25,16 @@ type credential struct {
 	Token  string `json:"token"`
 }
 
-// remote says how to reach the source's remote, with its token if it has one,
-// and how to forget that.
-func (f *Fetcher) remote(src runner.Checkout) (r *git.Remote, forget func(), err error) {
-	r = &git.Remote{Schemes: src.Schemes}
+// askpass stores the source's token for git to ask for, if it has one for this
+// host, and returns the environment that makes git ask, and what takes the token
+// away again.
+func (f *Fetcher) askpass(src runner.Checkout) (env []string, forget func(), err error) {
 	u, err := url.Parse(src.Repo)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the repository is not a URL: %w", err)
 	}
 	if src.GitToken == "" || u.Scheme == "file" || !strings.EqualFold(u.Host, src.GitHost) {
-		return r, func() {}, nil
+		return nil, func() {}, nil
 	}
 	data, err := json.Marshal(credential{Scheme: u.Scheme, Host: u.Host, Token: src.GitToken})
 	if err != nil {
@@ -45,8 +44,7 @@ func (f *Fetcher) remote(src runner.Checkout) (r *git.Remote, forget func(), err
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		return nil, nil, fmt.Errorf("store the credential: %w", err)
 	}
-	r.Askpass = []string{"GIT_ASKPASS=" + f.Askpass, envAskpass + "=" + path}
-	return r, func() { _ = os.Remove(path) }, nil
+	return []string{"GIT_ASKPASS=" + f.Askpass, envAskpass + "=" + path}, func() { _ = os.Remove(path) }, nil
 }
 
 // Answer is the whole work of the process that git starts to ask for a

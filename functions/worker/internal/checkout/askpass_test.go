@@ -68,7 +68,7 @@ func fetch(t *testing.T, src runner.Checkout) (dir string, err error) {
 	}
 	dir = t.TempDir()
 	f := &checkout.Fetcher{Git: &git.Git{Path: os.Getenv("PATH"), Dir: dir}, Clock: clock.System, Askpass: program}
-	src.Schemes = []string{"http"}
+	src.Schemes, src.PrivateAddresses = []string{"http"}, []string{"127.0.0.0/8"}
 	_, _, err = f.Fetch(t.Context(), src, filepath.Join(dir, "fetched"))
 	return dir, err
 }

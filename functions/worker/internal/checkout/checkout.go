@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,6 +26,8 @@ type Fetcher struct {
 	Git     *git.Git
 	Clock   clock.Clock
 	Askpass string // program that answers git's questions; see Answer
+	// Resolver finds the addresses of hosts; nil is the system's.
+	Resolver *net.Resolver
 }
 
 // Repository is the worker's own copy of a repository.
@@ -48,13 +51,13 @@ func (f *Fetcher) Fetch(ctx context.Context, src runner.Checkout, dir string) (*
 	if err := checkRef(src.Ref); err != nil {
 		return nil, "", err
 	}
-	remote, forget, err := f.remote(src)
+	w, err := f.open(src)
 	if err != nil {
 		return nil, "", err
 	}
-	defer forget()
+	defer w.close()
 
-	listed, err := f.list(ctx, src, remote)
+	listed, err := f.list(ctx, src, w)
 	if err != nil {
 		return nil, "", err
 	}
@@ -66,13 +69,13 @@ func (f *Fetcher) Fetch(ctx context.Context, src runner.Checkout, dir string) (*
 	if err := r.init(ctx); err != nil {
 		return nil, "", err
 	}
-	if err := f.fetch(ctx, r, remote, want.refspecs...); err != nil {
+	if err := f.fetch(ctx, r, w, want.refspecs...); err != nil {
 		return nil, "", err
 	}
 	commit, err := r.resolve(ctx, want.rev)
 	if err != nil && want.hash {
 		// Not on any branch: some servers hand out single commits all the same.
-		if f.fetch(ctx, r, remote, want.rev) == nil {
+		if f.fetch(ctx, r, w, want.rev) == nil {
 			commit, err = r.resolve(ctx, want.rev)
 		}
 	}
@@ -83,15 +86,15 @@ func (f *Fetcher) Fetch(ctx context.Context, src runner.Checkout, dir string) (*
 		return nil, "", outcome.Fail(task.ReasonRefNotFound, fmt.Sprintf("%q is no branch, tag or commit of the repository", src.Ref))
 	}
 	r.more = func(ctx context.Context, commit string) error {
-		remote, forget, err := f.remote(src)
+		w, err := f.open(src)
 		if err != nil {
 			return err
 		}
-		defer forget()
-		if f.fetch(ctx, r, remote, commit) == nil {
+		defer w.close()
+		if f.fetch(ctx, r, w, commit) == nil {
 			return nil
 		}
-		return f.fetch(ctx, r, remote, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+		return f.fetch(ctx, r, w, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 	}
 	return r, commit, nil
 }

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 
 	"outpost/functions/worker/internal/git"
@@ -29,7 +28,7 @@ func checkURL(repo string, schemes []string) error {
 	switch {
 	case err != nil || u.Scheme == "" || strings.HasPrefix(repo, "-"):
 		return outcome.Fail(task.ReasonRepositoryUnavailable, "the repository is not a URL")
-	case !slices.Contains(schemes, u.Scheme):
+	case !slices.Contains(reachable(schemes), u.Scheme):
 		return outcome.Fail(task.ReasonRepositoryUnavailable, fmt.Sprintf("the scheme %q is not allowed", u.Scheme))
 	case u.User != nil:
 		return outcome.Fail(task.ReasonRepositoryUnavailable, "the URL must not hold credentials")
@@ -55,11 +54,11 @@ type refs struct {
 }
 
 // list asks the remote what it has.
-func (f *Fetcher) list(ctx context.Context, src runner.Checkout, remote *git.Remote) (refs, error) {
+func (f *Fetcher) list(ctx context.Context, src runner.Checkout, w *way) (refs, error) {
 	r := refs{hashes: map[string]string{}}
-	err := f.persist(ctx, func() error {
+	err := w.persist(ctx, func() error {
 		out := &lines{each: r.add}
-		_, err := f.Git.Run(ctx, git.Call{Args: []string{"ls-remote", "--quiet", "--symref", "--", src.Repo}, Remote: remote, Stdout: out})
+		_, err := f.Git.Run(ctx, git.Call{Args: []string{"ls-remote", "--quiet", "--symref", "--", src.Repo}, Remote: w.remote, Stdout: out})
 		return err
 	})
 	if err != nil {
@@ -136,10 +135,10 @@ func (r refs) choose(ref string) (choice, error) {
 }
 
 // fetch fetches refspecs into the repository.
-func (f *Fetcher) fetch(ctx context.Context, r *Repository, remote *git.Remote, refspecs ...string) error {
+func (f *Fetcher) fetch(ctx context.Context, r *Repository, w *way, refspecs ...string) error {
 	args := append([]string{"fetch", "--quiet", "--force", "--no-write-fetch-head", "--no-recurse-submodules", "--", r.url}, refspecs...)
-	err := f.persist(ctx, func() error {
-		_, err := f.Git.Run(ctx, git.Call{Repo: r.dir, Args: args, Remote: remote})
+	err := w.persist(ctx, func() error {
+		_, err := f.Git.Run(ctx, git.Call{Repo: r.dir, Args: args, Remote: w.remote})
 		return err
 	})
 	if err != nil {
@@ -148,24 +147,10 @@ func (f *Fetcher) fetch(ctx context.Context, r *Repository, remote *git.Remote, 
 	return nil
 }
 
-// persist tries again what the network failed.
-func (f *Fetcher) persist(ctx context.Context, call func() error) error {
-	for n := 1; ; n++ {
-		err := call()
-		if err == nil || n == tries || !transient(err) {
-			return err
-		}
-		select {
-		case <-f.Clock.After(time.Duration(n) * time.Second):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// passing are complaints of git that another try may not meet again.
+// passing are complaints of git that another try may not meet again. That a host
+// was not reached at all is the proxy's to tell.
 var passing = []string{
-	"Could not resolve host", "Connection reset", "Connection refused", "Connection timed out", "Operation timed out",
+	"Connection reset", "Operation timed out",
 	"early EOF", "RPC failed", "unexpected disconnect", "Empty reply", "Recv failure",
 	"returned error: 429", "returned error: 5",
 }

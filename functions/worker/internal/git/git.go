@@ -2,7 +2,7 @@
 // executed: with an environment and a configuration of its own, in repositories
 // that the worker made, without hooks, file system monitors, filters,
 // credential helpers or submodules. Only the URL schemes that the claim allows
-// can be fetched from.
+// can be fetched from, and whatever is not on this machine through a proxy alone.
 package git
 
 import (
@@ -38,7 +38,8 @@ type Call struct {
 
 // Remote says how a remote may be reached.
 type Remote struct {
-	Schemes []string // allowed URL schemes
+	Schemes []string // allowed URL schemes: file, and with a proxy http and https
+	Proxy   string   // URL of the only way to http and https, with its credential
 	Askpass []string // environment that makes git ask this worker for credentials
 }
 
@@ -141,6 +142,9 @@ func (g *Git) env(c Call) ([]string, error) {
 	global := os.DevNull
 	if c.Remote != nil {
 		for _, scheme := range c.Remote.Schemes {
+			if scheme != "file" && (c.Remote.Proxy == "" || scheme != "http" && scheme != "https") {
+				return nil, fmt.Errorf("git has no way to the scheme %q", scheme)
+			}
 			all = append(all, [2]string{"protocol." + scheme + ".allow", "always"})
 			if scheme == "file" {
 				// A repository on this machine may be somebody else's. Only a file can
@@ -152,9 +156,15 @@ func (g *Git) env(c Call) ([]string, error) {
 				global = path
 			}
 		}
+		if c.Remote.Proxy != "" {
+			all = append(all, [2]string{"http.proxy", c.Remote.Proxy}, [2]string{"http.proxyAuthMethod", "basic"})
+		}
 	}
 	env := []string{
 		"PATH=" + g.Path, "HOME=" + g.Dir, "LC_ALL=C", "TZ=UTC",
+		// No repository around the worker's folder has a say, and no host is excepted
+		// from the proxy.
+		"GIT_CEILING_DIRECTORIES=" + filepath.Dir(g.Dir), "no_proxy=", "NO_PROXY=",
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + global, "GIT_ATTR_NOSYSTEM=1",
 		"GIT_TERMINAL_PROMPT=0", "GIT_LFS_SKIP_SMUDGE=1", "GIT_NO_REPLACE_OBJECTS=1", "GIT_OPTIONAL_LOCKS=0",
 		"GIT_CONFIG_COUNT=" + strconv.Itoa(len(all)),
