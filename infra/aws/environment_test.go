@@ -17,6 +17,7 @@ func TestAWrongSettingIsOneSentenceThatNamesIt(t *testing.T) {
 		{"an unknown environment", "qa", "", `no environment "qa"`},
 		{"an unknown field", "dev", `"colour":"red"`, `unknown field "colour"`},
 		{"a wrong type", "dev", `"fleet_cap":"many"`, "fleet_cap"},
+		{"secrets nowhere", "dev", `"secret_store":"vault"`, "secret_store"},
 		{"no fleet", "dev", `"fleet_cap":0`, "fleet_cap"},
 		{"a region that is none", "dev", `"region":"Frankfurt"`, "region"},
 		{"a zone elsewhere", "dev", `"availability_zones":["us-east-1a","us-east-1b"]`, "availability_zones"},

@@ -24,6 +24,7 @@ func main() {
 			store:   store,
 			waker:   wakeup.NewSender(sqs.NewFromConfig(cfg), env.String(topology.EnvQueue(topology.Wakeups))),
 			clock:   clock.System,
+			keys:    env.SecretStore(),
 			schemes: env.List("OUTPOST_REPO_SCHEMES"),
 		}
 		return api.Serve(store, api.Route{Method: "POST", Path: "/v1/tasks", Handler: h.handle})
