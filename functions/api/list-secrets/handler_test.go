@@ -39,6 +39,11 @@ func TestSecretsAreListedWithoutTheirValues(t *testing.T) {
 	if strings.Contains(string(a.Body), "bytes") || strings.Contains(string(a.Body), "c2VhbGVk") {
 		t.Errorf("the list holds what is sealed: %s", a.Body)
 	}
+	// With another store chosen they are to be set again.
+	apitest.Serve(t, "GET", "/v1/secrets", handler{w.Table, topology.InSecretsManager}.handle).As(w.Caller, apitest.Request{}).Into(t, 200, &got)
+	if len(got.Data) != 0 {
+		t.Errorf("set in another store are %+v", got.Data)
+	}
 	route.As(w.Stranger("pro"), apitest.Request{}).Into(t, 200, &got)
 	if len(got.Data) != 0 {
 		t.Errorf("a stranger sees %+v", got.Data)

@@ -43,6 +43,17 @@ func TestAWholeTaskWithSecretsInSecretsManager(t *testing.T) {
 		t.Errorf("the run: %s %s", v.Runs[0].State, v.Runs[0].reason())
 	}
 
+	// Who reads every file of every service, that of Secrets Manager among them,
+	// finds no value.
+	held := false
+	for path, content := range files(t, o.Dir) {
+		search(t, path, content, "the-key-that-is-used", "the-first-value")
+		held = held || strings.Contains(content, recorder.TenantSecrets+n.tenant+"/1")
+	}
+	if !held {
+		t.Error("Secrets Manager has nothing of the tenant")
+	}
+
 	// By many at once: a busy answer is worth another try, and no other is given.
 	var wait sync.WaitGroup
 	for i := range 6 {
