@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"outpost/shared/topology"
 )
 
 func TestAWrongSettingIsOneSentenceThatNamesIt(t *testing.T) {
@@ -117,6 +119,7 @@ func TestSettingsReachTheirPlaces(t *testing.T) {
 	e.Domain, e.Certificate = "api.example.com", "arn:aws:acm:us-east-1:123456789012:certificate/0-0"
 	e.Account, e.AlarmEmail = "123456789012", "ops@example.com"
 	e.ReservedConcurrency = map[string]int{"scheduler": 2}
+	e.SecretStore = topology.InSecretsManager
 	c, err := synth(e, assets)
 	if err != nil {
 		t.Fatal(err)
@@ -124,6 +127,12 @@ func TestSettingsReachTheirPlaces(t *testing.T) {
 	launch := c.functions(e)["workflow/launch"]
 	if url := launch.get("Environment", "Variables", "OUTPOST_API_URL"); url != "https://api.example.com" {
 		t.Errorf("workers reach the API at %v", url)
+	}
+	for _, name := range []string{"api/put-secret", "api/delete-secret", "runner/claim"} {
+		vars := c.functions(e)[name].get("Environment", "Variables")
+		if dig(vars, "OUTPOST_TENANT_SECRETS") != "outpost-dev/tenants/" || dig(vars, "OUTPOST_SECRET_STORE") != "secretsmanager" || dig(vars, "OUTPOST_KMS_KEY") != nil {
+			t.Errorf("%s keeps secrets by %v", name, vars)
+		}
 	}
 	if n := c.functions(e)["scheduler"].get("ReservedConcurrentExecutions"); n != float64(2) {
 		t.Errorf("reserved: %v", n)
