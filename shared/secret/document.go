@@ -19,7 +19,7 @@ type document map[string][]byte
 const maxDocument = 64 << 10
 
 // errMissing means that what the table names is not in Secrets Manager.
-var errMissing = errors.New("Secrets Manager does not have its value")
+var errMissing = errors.New("its value is not in Secrets Manager")
 
 // entry is the name of a version in a document.
 func entry(s table.Sealed) string { return fmt.Sprintf("%s#%d", s.Name, s.Version) }
