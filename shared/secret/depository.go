@@ -182,6 +182,7 @@ func outlived(err error) error {
 // Open returns a secret's newest value, and the host of a git token. It returns
 // ErrNotSet when there is none.
 func (d *Depository) Open(ctx context.Context, tenantID, name string) (value, host string, err error) {
+	var spoilt []byte // the key of what did not open
 	for try := range maxReads {
 		var rows []table.Sealed
 		var now table.Deposit
@@ -201,9 +202,11 @@ func (d *Depository) Open(ctx context.Context, tenantID, name string) (value, ho
 			if value, err = unseal(sealed.Key, tenantID, sealed, ciphertext); err == nil {
 				return value, sealed.Host, nil
 			}
-			break
-		}
-		if err == nil {
+			if bytes.Equal(sealed.Key, spoilt) {
+				break
+			}
+			spoilt = sealed.Key // unless the row and the value are of two changes
+		} else if err == nil {
 			err = errMissing
 		}
 		// A change was committed between the two reads, or what was written does not

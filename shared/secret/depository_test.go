@@ -398,6 +398,30 @@ func TestTooManyVersionsADayRefuseAPutAndNoDeletion(t *testing.T) {
 	}
 }
 
+// A secret that was made may not show at once, nor may a version of it.
+func TestWhatDoesNotShowYetIsWaitedFor(t *testing.T) {
+	var hidden atomic.Int64
+	w := newDepositoryWorld(t, nil, func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if op := operation(r); op != "CreateSecret" && hidden.Add(-1) >= 0 {
+				rw.Header().Set("X-Amzn-ErrorType", "ResourceNotFoundException")
+				rw.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			h.ServeHTTP(rw, r)
+		})
+	})
+	tn, by, _ := w.Tenant(t)
+	hidden.Store(2)
+	must(t, w.store.Put(t.Context(), tn, openai, "first", "", by("secret.put")))
+	hidden.Store(2)
+	w.opens(tn, openai, "first")
+	hidden.Store(2)
+	must(t, w.store.Put(t.Context(), tn, gemini, "another", "", by("secret.put")))
+	w.opens(tn, openai, "first")
+	w.opens(tn, gemini, "another")
+}
+
 // A secret that somebody deleted in Secrets Manager is an error, not a secret that
 // is not set, and can be forgotten.
 func TestAMissingSecretIsAnErrorAndCanBeForgotten(t *testing.T) {

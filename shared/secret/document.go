@@ -86,8 +86,17 @@ func (d *Depository) write(ctx context.Context, tenantID string, now table.Depos
 			return fmt.Errorf("make %s: %w", name, err)
 		}
 	}
-	_, err = d.secrets.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: &text, ClientRequestToken: &next.Version,
-		VersionStages: []string{"AWSCURRENT", label(next.Changes)}})
+	var missing *types.ResourceNotFoundException
+	for try := range maxReads {
+		_, err = d.secrets.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: &text, ClientRequestToken: &next.Version,
+			VersionStages: []string{"AWSCURRENT", label(next.Changes)}})
+		if now.Version != "" || !errors.As(err, &missing) { // a new one may not show yet
+			break
+		}
+		if err := pause(ctx, try); err != nil {
+			return err
+		}
+	}
 	var full *types.LimitExceededException
 	if errors.As(err, &full) {
 		return fmt.Errorf("%w: Secrets Manager takes a hundred versions of %s a day: %w", ErrTooOften, name, err)

@@ -117,14 +117,7 @@ func (t *Table) CommitDeposit(ctx context.Context, tenantID, lease string, c Dep
 		if !errors.As(err, &failed) {
 			return err
 		}
-		_, there, err := t.SecretRows(ctx, tenantID)
-		if err != nil {
-			return err
-		}
-		if there.Last == lease {
-			return nil // an answer was lost
-		}
-		return ErrStale
+		return t.unlessMine(ctx, tenantID, lease)
 	})
 }
 
@@ -133,10 +126,22 @@ func (t *Table) CommitDeposit(ctx context.Context, tenantID, lease string, c Dep
 func (t *Table) MoveDeposit(ctx context.Context, tenantID, lease string, d Deposit) error {
 	d.Last = lease
 	return t.again(ctx, func() error {
-		// Under the second condition an answer was lost.
-		err := t.deposit(tenantID).Set("Deposit", d).Remove("Lease", "LeaseUntil").If("Lease = ? OR 'Deposit'.'Last' = ?", lease, lease).Run(ctx)
-		return written(err, ErrStale)
+		err := t.deposit(tenantID).Set("Deposit", d).Remove("Lease", "LeaseUntil").If("Lease = ?", lease).Run(ctx)
+		if err = written(err, ErrStale); errors.Is(err, ErrStale) {
+			return t.unlessMine(ctx, tenantID, lease)
+		}
+		return err
 	})
+}
+
+// unlessMine returns ErrStale where the last change was made under another lease;
+// else an answer was lost.
+func (t *Table) unlessMine(ctx context.Context, tenantID, lease string) error {
+	_, there, err := t.SecretRows(ctx, tenantID)
+	if err == nil && there.Last != lease {
+		err = ErrStale
+	}
+	return err
 }
 
 // ForgetEmptied notes that the secret of that number is no longer there.
