@@ -62,7 +62,7 @@ check: require $(TOOLS)/staticcheck $(TOOLS)/gitleaks ## Format, vet, lint, impo
 	@echo "check: all good"
 
 generate: require build ## Rewrite what is generated: what functions were seen to call, what a run uses, the page of guarantees
-	@UPDATE=1 go test -count=1 ./infra/local/stack -run '^(TestEveryPermissionIsUsed|TestARunUsesNoMoreThanItDid)$$'
+	@UPDATE=1 go test -count=1 ./infra/local/stack -run '^(TestEveryPermissionIsUsed|TestAWholeTaskWithSecretsInSecretsManager|TestARunUsesNoMoreThanItDid)$$'
 	@go run ./infra/aws/cost >/dev/null
 	@build/prove -page
 

@@ -33,8 +33,11 @@ type Environment struct {
 	// AlarmEmail is told of alarms; empty tells nobody.
 	AlarmEmail string `json:"alarm_email"`
 
-	FleetCap          int  `json:"fleet_cap"`           // runs in flight over all tenants
-	SpotFirstAttempts bool `json:"spot_first_attempts"` // later attempts are always on demand
+	// SecretStore is where the values of tenants' secrets are; the table where
+	// nothing is said.
+	SecretStore       topology.SecretStore `json:"secret_store"`
+	FleetCap          int                  `json:"fleet_cap"`           // runs in flight over all tenants
+	SpotFirstAttempts bool                 `json:"spot_first_attempts"` // later attempts are always on demand
 	// StripePrices is the one table of Stripe's prices, price=plan, comma
 	// separated; empty where there is no billing. StripeLive is for real money.
 	StripePrices string `json:"stripe_prices"`
@@ -82,7 +85,7 @@ func readEnvironment(name string, environments []byte) (Environment, error) {
 	if !ok {
 		return Environment{}, fmt.Errorf("cdk.json has no context.environments.%s", name)
 	}
-	e := Environment{Name: name}
+	e := Environment{Name: name, SecretStore: topology.InTable}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&e); err != nil {
@@ -106,6 +109,8 @@ func (e Environment) check() error {
 		return errors.New("domain and certificate go together: give both or neither")
 	case e.Domain != "" && !domainShape.MatchString(e.Domain):
 		return fmt.Errorf("domain %q is no host name", e.Domain)
+	case !slices.Contains(topology.SecretStores, e.SecretStore):
+		return fmt.Errorf("secret_store must be one of %v", topology.SecretStores)
 	case e.FleetCap < 1 || e.FleetCap > 5000:
 		return errors.New("fleet_cap must be 1 to 5000")
 	case e.StripeLive && e.StripePrices == "":

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"outpost/shared/topology"
 )
 
 func TestAWrongSettingIsOneSentenceThatNamesIt(t *testing.T) {
@@ -17,6 +19,7 @@ func TestAWrongSettingIsOneSentenceThatNamesIt(t *testing.T) {
 		{"an unknown environment", "qa", "", `no environment "qa"`},
 		{"an unknown field", "dev", `"colour":"red"`, `unknown field "colour"`},
 		{"a wrong type", "dev", `"fleet_cap":"many"`, "fleet_cap"},
+		{"secrets nowhere", "dev", `"secret_store":"vault"`, "secret_store"},
 		{"no fleet", "dev", `"fleet_cap":0`, "fleet_cap"},
 		{"a region that is none", "dev", `"region":"Frankfurt"`, "region"},
 		{"a zone elsewhere", "dev", `"availability_zones":["us-east-1a","us-east-1b"]`, "availability_zones"},
@@ -124,6 +127,7 @@ func TestSettingsReachTheirPlaces(t *testing.T) {
 	e.Account, e.AlarmEmail = "123456789012", "ops@example.com"
 	e.ReservedConcurrency = map[string]int{"scheduler": 2}
 	e.ReturnURLs = []string{"https://app.example.com", "https://console.example.com:8443"}
+	e.SecretStore = topology.InSecretsManager
 	c, err := synth(e, assets)
 	if err != nil {
 		t.Fatal(err)
@@ -135,6 +139,12 @@ func TestSettingsReachTheirPlaces(t *testing.T) {
 	checkout := c.functions(e)["api/open-checkout"]
 	if url, to := checkout.get("Environment", "Variables", "OUTPOST_API_URL"), checkout.get("Environment", "Variables", "OUTPOST_RETURN_URLS"); url != "https://api.example.com" || to != "https://app.example.com,https://console.example.com:8443" {
 		t.Errorf("Checkout leads back by %v to %v", url, to)
+	}
+	for _, name := range []string{"api/put-secret", "api/delete-secret", "runner/claim"} {
+		vars := c.functions(e)[name].get("Environment", "Variables")
+		if dig(vars, "OUTPOST_TENANT_SECRETS") != "outpost-dev/tenants/" || dig(vars, "OUTPOST_SECRET_STORE") != "secretsmanager" || dig(vars, "OUTPOST_KMS_KEY") != nil {
+			t.Errorf("%s keeps secrets by %v", name, vars)
+		}
 	}
 	if n := c.functions(e)["scheduler"].get("ReservedConcurrentExecutions"); n != float64(2) {
 		t.Errorf("reserved: %v", n)

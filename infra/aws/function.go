@@ -22,6 +22,7 @@ func (d *deployment) function(stack awscdk.Stack, name string) awslambda.Functio
 	if !ok {
 		panic("no function " + name)
 	}
+	f = f.Of(d.SecretStore)
 	scope := constructs.NewConstruct(stack, jsii.String("Function-"+d.short(f)))
 	full := d.functionName(f)
 	logs := awslogs.NewLogGroup(scope, jsii.String("Logs"), &awslogs.LogGroupProps{LogGroupName: jsii.String("/aws/lambda/" + full),

@@ -15,6 +15,10 @@ import (
 // evidence is what the local target saw each function do, a line each.
 const evidence = "../local/stack/testdata/permissions.txt"
 
+// evidenceOfOther is the same of the functions that differ by where tenants'
+// secrets are, with the other store.
+const evidenceOfOther = "../local/stack/testdata/permissions-secretsmanager.txt"
+
 // besides are permissions that the local target cannot see used, with reasons.
 // A function's name of * stands for each.
 var besides = map[string]string{
@@ -66,6 +70,8 @@ func (c cloud) kind(e Environment, text string) topology.Resource {
 	switch {
 	case service == "sqs":
 		return topology.Queue(strings.TrimSuffix(strings.TrimPrefix(name, e.prefix()+"-"), ".fifo"))
+	case text == "arn:aws:secretsmanager:"+e.Region+":ACCOUNT:secret:"+e.prefix()+"/tenants/*":
+		return topology.TenantSecrets
 	case text == "arn:aws:states:"+e.Region+":ACCOUNT:stateMachine:"+e.prefix()+"-run":
 		return topology.Workflow
 	case text == "arn:aws:states:"+e.Region+":ACCOUNT:execution:"+e.prefix()+"-run:*":
@@ -101,12 +107,38 @@ func TestRolesAllowWhatFunctionsWereSeenToDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := map[string]bool{}
+	seenOfFirst, seenOfOther := map[string]bool{}, map[string]bool{}
 	for _, line := range strings.Split(strings.TrimSpace(string(raw)), "\n") {
-		seen[line] = true
+		seenOfFirst[line] = true
 	}
-	for _, name := range names {
-		c, e := clouds[name], environment(name)
+	other, err := os.ReadFile(evidenceOfOther)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range seenOfFirst {
+		function, _, _ := strings.Cut(line, " ")
+		if f, _ := topology.FunctionByName(function); f.Secrets == nil {
+			seenOfOther[line] = true
+		}
+	}
+	for _, line := range strings.Split(strings.TrimSpace(string(other)), "\n") {
+		seenOfOther[line] = true
+	}
+	assets, err := stubs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	apart := environment("dev")
+	apart.SecretStore = topology.InSecretsManager
+	cloudApart, err := synth(apart, assets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append([]string{"with secrets in Secrets Manager"}, names...) {
+		c, e, seen := cloudApart, apart, seenOfOther
+		if slices.Contains(names, name) {
+			c, e, seen = clouds[name], environment(name), seenOfFirst
+		}
 		statements, allowed, used := c.statements(), map[string]bool{}, map[string]bool{}
 		for function, f := range c.functions(e) {
 			role := strings.TrimSuffix(c.text(f.stack, f.get("Role")), ".Arn}") + "}"

@@ -86,6 +86,8 @@ func (d *deployment) arns(scope constructs.Construct, r topology.Resource) []str
 		return []string{*d.data.key.KeyArn()}
 	case topology.PlatformSecret:
 		return []string{*d.data.platform.SecretArn()}
+	case topology.TenantSecrets: // a name's ARN ends in six letters that are made with it
+		return []string{d.arn(scope, "secretsmanager", "secret:"+d.tenantSecrets()+"*")}
 	case topology.Workflow:
 		return []string{d.workflowARN(scope)}
 	case topology.Executions:
@@ -101,6 +103,9 @@ func (d *deployment) arns(scope constructs.Construct, r topology.Resource) []str
 	}
 	panic(fmt.Sprintf("infra/aws does not know the resource %s", r))
 }
+
+// tenantSecrets begins the names of tenants' secrets in Secrets Manager.
+func (d *deployment) tenantSecrets() string { return d.prefix() + "/tenants/" }
 
 // conditions narrow what ARNs cannot.
 func (d *deployment) conditions(scope constructs.Construct, r topology.Resource) map[string]any {
@@ -131,6 +136,8 @@ func (d *deployment) value(scope constructs.Construct, name string) string {
 		return *d.data.key.KeyArn()
 	case topology.EnvPlatformSecret:
 		return *d.data.platform.SecretArn()
+	case topology.EnvTenantSecrets:
+		return d.tenantSecrets()
 	case topology.EnvWorkflow:
 		return d.workflowARN(scope)
 	case topology.EnvCluster:
@@ -153,6 +160,8 @@ func (d *deployment) value(scope constructs.Construct, name string) string {
 		return strings.Join(d.ReturnURLs, ",")
 	case "OUTPOST_STRIPE_LIVE":
 		return strconv.FormatBool(d.StripeLive)
+	case "OUTPOST_SECRET_STORE":
+		return string(d.SecretStore)
 	case "OUTPOST_SPOT":
 		return strconv.FormatBool(d.SpotFirstAttempts)
 	}

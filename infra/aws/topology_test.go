@@ -67,6 +67,7 @@ func TestTheTemplateEqualsTheTopology(t *testing.T) {
 			functions := c.functions(e)
 			want, got := map[string]string{}, map[string]string{}
 			for _, f := range topology.Functions {
+				f = f.Of(e.SecretStore)
 				want[f.Name] = fmt.Sprintf("%v s, %d MB, %v", f.Timeout.Seconds(), f.MemoryMB, append([]string{"AWS_SDK_UA_APP_ID"}, given(e, f)...))
 			}
 			for name, r := range functions {

@@ -41,6 +41,9 @@ func serve(ctx context.Context, env func(string) string) error {
 	}
 	o := stack.Options{Dir: ".outpost", Addr: env("OUTPOST_ADDR"), BinDir: filepath.Dir(bin), Agents: installed, Progress: os.Stderr,
 		Secrets: stack.Secrets(live, env), StripeAddr: env("OUTPOST_STRIPE_ADDR")}
+	if store := env("OUTPOST_SECRET_STORE"); store != "" {
+		o.Settings = map[string]string{"OUTPOST_SECRET_STORE": store}
+	}
 	if o.Stripe, err = stack.StripeOf(env); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -106,6 +107,16 @@ func (r *Reader) Duration(name string) time.Duration {
 		r.fail(name, errors.New("wants a positive duration, as 90s"))
 	}
 	return d
+}
+
+// SecretStore returns where tenants' secrets are.
+func (r *Reader) SecretStore() topology.SecretStore {
+	const name = "OUTPOST_SECRET_STORE"
+	store := topology.SecretStore(r.String(name))
+	if !slices.Contains(topology.SecretStores, store) {
+		r.fail(name, fmt.Errorf("wants one of %v", topology.SecretStores))
+	}
+	return store
 }
 
 // Timing returns the leases and waits of runs.

@@ -7,6 +7,7 @@ import (
 
 	"outpost/shared/config"
 	"outpost/shared/task"
+	"outpost/shared/topology"
 )
 
 func TestDefaultsComeFromTheTopology(t *testing.T) {
@@ -65,5 +66,18 @@ func TestValuesAreRead(t *testing.T) {
 	}
 	if err := r.Err(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestTheStoreOfSecretsIsOneThatThereIs(t *testing.T) {
+	for value, want := range map[string]topology.SecretStore{"": topology.InTable, "table": topology.InTable, "secretsmanager": topology.InSecretsManager} {
+		r := config.New(config.Map(map[string]string{"OUTPOST_SECRET_STORE": value}))
+		if got := r.SecretStore(); got != want || r.Err() != nil {
+			t.Errorf("%q is %q, %v", value, got, r.Err())
+		}
+	}
+	r := config.New(config.Map(map[string]string{"OUTPOST_SECRET_STORE": "Table"}))
+	if r.SecretStore(); r.Err() == nil || !strings.Contains(r.Err().Error(), "OUTPOST_SECRET_STORE") {
+		t.Errorf("another: %v", r.Err())
 	}
 }

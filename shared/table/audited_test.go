@@ -132,10 +132,10 @@ func TestAChangeTellsWhatWasBefore(t *testing.T) {
 	b.must(err)
 	check("key.revoke", audit.Change{Field: "state", Before: table.KeyActive, After: table.KeyRevoked})
 
-	b.must(b.PutSecret(b.ctx, b.tenant, table.Sealed{Name: "GIT_TOKEN", Version: 3, Host: "git.example.com", Display: "LAST", SetAt: start}, byTo("secret.put", "GIT_TOKEN")))
-	check("secret.put", audit.Change{Field: "host", After: "git.example.com"}, audit.Change{Field: "version", After: "3"})
+	b.must(b.PutSecret(b.ctx, b.tenant, table.Sealed{Name: "GIT_TOKEN", Version: 1, Host: "git.example.com", Display: "LAST", SetAt: start}, byTo("secret.put", "GIT_TOKEN")))
+	check("secret.put", audit.Change{Field: "host", After: "git.example.com"}, audit.Change{Field: "version", After: "1"})
 	b.must(b.DeleteSecret(b.ctx, b.tenant, "GIT_TOKEN", byTo("secret.delete", "GIT_TOKEN")))
-	check("secret.delete", audit.Change{Field: "host", Before: "git.example.com"}, audit.Change{Field: "version", Before: "3"})
+	check("secret.delete", audit.Change{Field: "host", Before: "git.example.com"}, audit.Change{Field: "version", Before: "1"})
 
 	trail, err := b.AuditTrail(b.ctx, b.tenant, 100)
 	b.must(err)

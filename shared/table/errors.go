@@ -12,12 +12,13 @@ import (
 
 // Errors of the store. Callers test them with errors.Is and errors.As.
 var (
-	ErrNotFound   = errors.New("not found")                   // nothing there, or another tenant's
-	ErrExists     = errors.New("exists already")              // of Create… and Put…
-	ErrConflict   = errors.New("too many concurrent changes") // every try lost its race; worth trying later
-	ErrStale      = errors.New("no longer the current state") // the thing has moved on: look again or give up
-	ErrCancelled  = errors.New("a cancel was requested")      // of Claim and BeginAttempt
-	ErrNonceBound = errors.New("bound to another nonce")      // of Claim
+	ErrNotFound   = errors.New("not found")                    // nothing there, or another tenant's
+	ErrExists     = errors.New("exists already")               // of Create… and Put…
+	ErrConflict   = errors.New("too many concurrent changes")  // every try lost its race; worth trying later
+	ErrStale      = errors.New("no longer the current state")  // the thing has moved on: look again or give up
+	ErrCancelled  = errors.New("a cancel was requested")       // of Claim and BeginAttempt
+	ErrNonceBound = errors.New("bound to another nonce")       // of Claim
+	ErrLeased     = errors.New("somebody else is changing it") // of LeaseDeposit
 
 	ErrRateLimited = errors.New("too many requests this minute") // of CountRequest
 

@@ -42,6 +42,8 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 	tk := first.Task
 	r := a.running("nonce")
 	queued := tk.Runs[1]
+	const lease = "a lease of a's"
+	a.must(a.LeaseDeposit(a.ctx, a.tenant, lease, start.Add(time.Hour), by("secret.put")))
 	a.must(a.PutSecret(a.ctx, a.tenant, table.Sealed{Name: "OPENAI_API_KEY", Version: 1, Ciphertext: []byte{1}, WrappedKey: []byte{2}, SetAt: start}, by("secret.put")))
 	a.must(a.PutEvents(a.ctx, a.tenant, r.ID, 1, []task.Event{{Seq: task.EventSeq(1, 1), At: start, Kind: task.EventPhase, Text: "clone"}}))
 	a.must(a.BeginExport(a.ctx, a.tenant, audit.Link{}, "2026-11-22"))
@@ -219,7 +221,24 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			borrowed.KeyHash = a.caller.KeyHash
 			return errors.Is(b.Note(ctx, who, borrowed), table.ErrKeyRevoked)
 		},
-		"DeleteSecret": func() bool { return notFound(b.DeleteSecret(ctx, who, "OPENAI_API_KEY", by("secret.delete"))) },
+		"SecretRows": func() bool {
+			got, _, err := b.SecretRows(ctx, who)
+			for _, s := range got {
+				err = errors.Join(err, errorIf(s.Name != "XAI_API_KEY"))
+			}
+			return err == nil
+		},
+		"LeaseDeposit": func() bool {
+			return b.LeaseDeposit(ctx, who, "another", start.Add(time.Hour), by("secret.put")) == nil // though a's is leased
+		},
+		"CommitDeposit": func() bool {
+			return errors.Is(b.CommitDeposit(ctx, who, lease, table.DepositChange{}, by("secret.put")), table.ErrStale)
+		},
+		"MoveDeposit":   func() bool { return errors.Is(b.MoveDeposit(ctx, who, lease, table.Deposit{}), table.ErrStale) },
+		"EndLease":      func() bool { return b.EndLease(ctx, who, lease) == nil },
+		"ForgetEmptied": func() bool { return b.ForgetEmptied(ctx, who, 0) == nil },
+		"DeleteSecrets": func() bool { return b.DeleteSecrets(ctx, who, by("secret.delete")) == nil },
+		"DeleteSecret":  func() bool { return notFound(b.DeleteSecret(ctx, who, "OPENAI_API_KEY", by("secret.delete"))) },
 		"PutSecret": func() bool {
 			return b.PutSecret(ctx, who, table.Sealed{Name: "XAI_API_KEY", Version: 1, SetAt: start}, by("secret.put")) == nil
 		},
@@ -240,6 +259,9 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 		case !row():
 			t.Errorf("%s reached another tenant's things, or refused otherwise than as not found", name)
 		}
+	}
+	if err := a.LeaseDeposit(a.ctx, a.tenant, "a third", start.Add(time.Hour), by("secret.put")); !errors.Is(err, table.ErrLeased) {
+		t.Errorf("the stranger ended a's lease: %v", err)
 	}
 	if after := snapshot(a, tk.ID, r.ID); !reflect.DeepEqual(before, after) {
 		t.Errorf("the stranger changed something:\nbefore %+v\n after %+v", before, after)

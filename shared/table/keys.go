@@ -73,4 +73,7 @@ func inflightSK(due time.Time, tenant, runID string) string {
 	return fmt.Sprintf("%015d#%s#%s", due.UnixMilli(), tenant, runID)
 }
 
+// secretsSK begins the keys of a tenant's secrets too.
+const secretsSK = "SECRET"
+
 func secretSK(name string, version int) string { return fmt.Sprintf("SECRET#%s#%010d", name, version) }

@@ -195,7 +195,7 @@ func TestTheSameRowTwiceIsOneAndAnotherIsRefused(t *testing.T) {
 	tn := tenant.Tenant{ID: id.New(id.Tenant, start), Name: "n", Entitlement: tenant.Entitlement{Plan: "free", State: tenant.Active, Version: 1}, CreatedAt: start}
 	first := table.Key{ID: "key_0", Hash: "first", State: table.KeyActive, CreatedAt: start}
 	k := table.Key{ID: "key_1", Hash: "h", Name: "ci", Scopes: []string{"tasks:read"}, State: table.KeyActive, Entitlement: tn.Entitlement, CreatedAt: start, ExpiresAt: start.Add(time.Hour)}
-	sealed := table.Sealed{Name: "XAI_API_KEY", Version: 2, Ciphertext: []byte{1, 2}, WrappedKey: []byte{3}, SetAt: start}
+	sealed := table.Sealed{Name: "XAI_API_KEY", Version: 1, Ciphertext: []byte{1, 2}, WrappedKey: []byte{3}, SetAt: start}
 	for range 2 {
 		b.must(b.CreateTenant(b.ctx, tn, first, by("tenant.create")))
 		b.must(b.CreateKey(b.ctx, tn.ID, k, by("key.create")))

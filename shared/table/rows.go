@@ -131,6 +131,15 @@ type keyRow struct {
 	TTL            *int64 `dynamo:",omitempty"` // of keys that are over for long
 }
 
+// secretsRow is what is said of a tenant's secrets together.
+type secretsRow struct {
+	key
+	Firsts     int64 // how often a first version was put
+	Deposit    Deposit
+	Lease      string // under which the deposit may be changed; empty while nobody may
+	LeaseUntil int64  // in milliseconds
+}
+
 type secretRow struct {
 	key
 	Secret Sealed

@@ -7,29 +7,56 @@ import (
 	"time"
 
 	"github.com/guregu/dynamo/v2"
+
+	"outpost/shared/topology"
 )
 
-// Sealed is one version of a tenant's secret, encrypted.
+// Sealed is one version of a tenant's secret, encrypted. It holds one of two
+// things: the ciphertext, with its key wrapped by KMS; or, where Secrets Manager
+// has the ciphertext, the key.
 type Sealed struct {
 	Name                   string
 	Version                int
 	Display                string // its last characters
 	Host                   string // of a git token
 	Ciphertext, WrappedKey []byte
+	Key                    []byte // of a ciphertext in Secrets Manager
 	SetAt                  time.Time
+}
+
+// In tells whether the version is in a store.
+func (s Sealed) In(store topology.SecretStore) bool {
+	return (len(s.Key) > 0) == (store == topology.InSecretsManager)
 }
 
 // keptVersions is how many versions of a secret there are at most: a run that
 // claims while a new one is put still finds one.
 const keptVersions = 2
 
-// PutSecret stores a new version of a secret and forgets the oldest. It returns
-// ErrExists when the version is taken, and ErrKeyRevoked.
+// PutSecret stores the version of a secret that follows the newest and forgets
+// the oldest. It returns ErrExists when another was faster, and ErrKeyRevoked.
 func (t *Table) PutSecret(ctx context.Context, tenantID string, s Sealed, by By) error {
 	row := secretRow{key{tenantPK(tenantID), secretSK(s.Name, s.Version)}, s}
 	return t.again(ctx, func() error {
+		// A version that is not there may have been there: who is late must not put it
+		// again, below newer ones. So the one before must be there; and the first one
+		// must be the first of any secret since its caller saw that there is none.
+		var first secretsRow
+		if s.Version == 1 {
+			if err := t.get(ctx, key{row.PK, secretsSK}, &first); err != nil && !errors.Is(err, ErrNotFound) {
+				return err
+			}
+			if there, err := t.Secret(ctx, tenantID, s.Name); !errors.Is(err, ErrNotFound) {
+				return taken(there, s, err)
+			}
+		}
 		err := t.commit(ctx, tenantID, by.changing(nil, secretFacts(s)), func(tx *dynamo.WriteTx) {
 			tx.Put(t.items.Put(row).If("attribute_not_exists(PK)"))
+			if s.Version == 1 {
+				tx.Update(t.items.Update("PK", row.PK).Range("SK", secretsSK).Set("Firsts", first.Firsts+1).If("attribute_not_exists(Firsts) OR Firsts = ?", first.Firsts))
+			} else {
+				tx.Check(t.items.Check("PK", row.PK).Range("SK", secretSK(s.Name, s.Version-1)).If("attribute_exists(PK)"))
+			}
 			if old := s.Version - keptVersions; old > 0 {
 				tx.Delete(t.items.Delete("PK", row.PK).Range("SK", secretSK(s.Name, old)))
 			}
@@ -39,14 +66,24 @@ func (t *Table) PutSecret(ctx context.Context, tenantID string, s Sealed, by By)
 			return err
 		}
 		var there secretRow
-		if err := t.get(ctx, row.key, &there); err != nil {
-			return err
+		err = t.get(ctx, row.key, &there)
+		if errors.Is(err, ErrNotFound) && s.Version == 1 {
+			return errRaced // with the first one of another secret
 		}
-		if reflect.DeepEqual(there.Secret.Ciphertext, s.Ciphertext) {
-			return nil // an answer was lost
-		}
-		return ErrExists
+		return taken(there.Secret, s, err)
 	})
+}
+
+// taken is what it means that a secret has a version where one was to be put, or,
+// with ErrNotFound, that it could not be put all the same.
+func taken(there, s Sealed, err error) error {
+	switch {
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return err
+	case err == nil && there.Version == s.Version && reflect.DeepEqual(there.Ciphertext, s.Ciphertext):
+		return nil // an answer was lost
+	}
+	return ErrExists
 }
 
 // Secret returns the newest version of a secret.
@@ -82,15 +119,33 @@ func (t *Table) Secrets(ctx context.Context, tenantID string) ([]Sealed, error) 
 // DeleteSecret forgets every version of a secret. It returns ErrNotFound where
 // there is none, and ErrKeyRevoked.
 func (t *Table) DeleteSecret(ctx context.Context, tenantID, name string, by By) error {
+	return t.deleteSecrets(ctx, tenantID, name+"#", by)
+}
+
+// DeleteSecrets forgets every version of every secret of a tenant, and may be
+// repeated. It returns ErrKeyRevoked.
+func (t *Table) DeleteSecrets(ctx context.Context, tenantID string, by By) error {
+	err := t.deleteSecrets(ctx, tenantID, "", by)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func (t *Table) deleteSecrets(ctx context.Context, tenantID, prefix string, by By) error {
 	return t.again(ctx, func() error {
-		rows, err := t.secretRows(ctx, tenantID, name+"#")
+		rows, err := t.secretRows(ctx, tenantID, prefix)
 		if err != nil {
 			return err
 		}
 		if len(rows) == 0 {
 			return ErrNotFound
 		}
-		return settled(t.commit(ctx, tenantID, by.changing(secretFacts(rows[len(rows)-1].Secret), nil), func(tx *dynamo.WriteTx) {
+		var before map[string]string
+		if prefix != "" {
+			before = secretFacts(rows[len(rows)-1].Secret)
+		}
+		return settled(t.commit(ctx, tenantID, by.changing(before, nil), func(tx *dynamo.WriteTx) {
 			for _, r := range rows {
 				tx.Delete(t.items.Delete("PK", r.PK).Range("SK", r.SK).If("attribute_exists(PK)"))
 			}

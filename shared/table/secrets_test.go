@@ -2,7 +2,9 @@ package table_test
 
 import (
 	"errors"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"outpost/shared/table"
@@ -26,7 +28,12 @@ func TestTwoVersionsOfASecretAreKept(t *testing.T) {
 	if err := b.PutSecret(b.ctx, b.tenant, table.Sealed{Name: "OPENAI_API_KEY", Version: 4, SetAt: start}, by("secret.put")); !errors.Is(err, table.ErrExists) {
 		t.Errorf("version 4: %v", err)
 	}
-	b.must(b.PutSecret(b.ctx, b.tenant, table.Sealed{Name: "OPENAI_API_KEY", Version: 3, SetAt: start}, by("secret.put")))
+	// And cannot be put again by who is late, nor can the first, which is gone too.
+	for _, version := range []int{1, 2, 3, 7} {
+		if err := b.PutSecret(b.ctx, b.tenant, table.Sealed{Name: "OPENAI_API_KEY", Version: version, SetAt: start}, by("secret.put")); !errors.Is(err, table.ErrExists) {
+			t.Errorf("version %d: %v", version, err)
+		}
+	}
 	b.must(b.DeleteSecret(b.ctx, b.tenant, "OPENAI_API_KEY", by("secret.delete")))
 	if _, err := b.Secret(b.ctx, b.tenant, "OPENAI_API_KEY"); !errors.Is(err, table.ErrNotFound) {
 		t.Errorf("after its end: %v", err)
@@ -88,5 +95,38 @@ func TestOneOfManyPutsAVersion(t *testing.T) {
 	}
 	if s, err := b.Secret(b.ctx, b.tenant, "OPENAI_API_KEY"); err != nil || len(winners) != 1 || s.Ciphertext[0] != byte(winners[0]) {
 		t.Errorf("winners %v, stored %+v, %v", winners, s, err)
+	}
+}
+
+// Who is stopped between its look and its write, while others put the same secret
+// for the first time and so often that its version is forgotten again, puts
+// nothing below theirs.
+func TestAFirstVersionIsNotPutLate(t *testing.T) {
+	var stopped atomic.Bool
+	arrived, on := make(chan struct{}), make(chan struct{})
+	b := benchHearing(t, func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error) {
+		if operation(r) == "TransactWriteItems" && stopped.CompareAndSwap(true, false) {
+			close(arrived)
+			<-on
+		}
+		return send()
+	})
+	sealed := func(version int, text string) table.Sealed {
+		return table.Sealed{Name: "OPENAI_API_KEY", Version: version, Ciphertext: []byte(text), SetAt: start}
+	}
+	stopped.Store(true)
+	late := make(chan error)
+	go func() { late <- b.PutSecret(b.ctx, b.tenant, sealed(1, "late"), by("secret.put")) }()
+	<-arrived
+	for v := 1; v <= 3; v++ {
+		b.must(b.PutSecret(b.ctx, b.tenant, sealed(v, "in time"), by("secret.put")))
+	}
+	close(on)
+	if err := <-late; !errors.Is(err, table.ErrExists) {
+		t.Errorf("the late one heard %v", err)
+	}
+	rows, _, err := b.SecretRows(b.ctx, b.tenant)
+	if err != nil || len(rows) != 2 || rows[0].Version != 2 || rows[1].Version != 3 {
+		t.Errorf("%+v, %v", rows, err)
 	}
 }

@@ -19,6 +19,7 @@ var Settings = []Setting{
 	{Name: "OUTPOST_API_URL", Purpose: "Base URL of the API, as workers and browsers reach it."},
 	{Name: "OUTPOST_REPO_SCHEMES", Default: "https", Purpose: "URL schemes that a repository may have, comma separated."},
 	{Name: "OUTPOST_PRIVATE_ADDRESSES", Optional: true, Purpose: "Prefixes of addresses that are not public and that tenants' URLs may lead to all the same, comma separated. Empty: none."},
+	{Name: "OUTPOST_SECRET_STORE", Default: string(InTable), Purpose: "Where the values of tenants' secrets are: table, sealed under the KMS key, or secretsmanager."},
 	{Name: "OUTPOST_PROVIDER_URLS", Optional: true, Purpose: "Base URLs that replace providers' own: name=url, comma separated."},
 	{Name: "OUTPOST_SPOT", Default: "false", Purpose: "Whether a run's first attempt uses Fargate Spot: cheaper, and may be taken away. true or false."},
 	{Name: "OUTPOST_FLEET_CAP", Default: "200", Purpose: "Runs in flight over all tenants, a soft cap."},
@@ -53,6 +54,7 @@ const (
 	EnvBucket         = "OUTPOST_BUCKET"          // bucket name
 	EnvKey            = "OUTPOST_KMS_KEY"         // key ARN
 	EnvPlatformSecret = "OUTPOST_PLATFORM_SECRET" // secret ARN
+	EnvTenantSecrets  = "OUTPOST_TENANT_SECRETS"  // prefix of their names in Secrets Manager, ending in a slash
 	EnvWorkflow       = "OUTPOST_STATE_MACHINE"   // state machine ARN
 	EnvCluster        = "OUTPOST_CLUSTER"         // cluster ARN
 	EnvTaskFamily     = "OUTPOST_TASK_FAMILY"     // prefix of the task definitions' families; only with Run
@@ -86,6 +88,8 @@ func (u Use) Env() []string {
 		return []string{EnvKey}
 	case PlatformSecret:
 		return []string{EnvPlatformSecret}
+	case TenantSecrets:
+		return []string{EnvTenantSecrets}
 	case Workflow:
 		return []string{EnvWorkflow}
 	case Cluster:

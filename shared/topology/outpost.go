@@ -1,6 +1,9 @@
 package topology
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // Wakeups is the FIFO queue of messages that make the scheduler look. All its
 // messages share one group, so that one scheduler runs at a time.
@@ -46,7 +49,7 @@ var SingleTable = TableSpec{
 // table at least to count the request and to keep a refusal.
 var Functions = []Function{
 	api("create-task", "Admits a task in one transaction and wakes the scheduler.", use(Table, Get, Query, Put, Update, Check), use(Queue(Wakeups), Send)).
-		with("OUTPOST_REPO_SCHEMES", "OUTPOST_PRIVATE_ADDRESSES"),
+		with("OUTPOST_REPO_SCHEMES", "OUTPOST_PRIVATE_ADDRESSES", secretStore),
 	api("list-tasks", "Lists the tenant's tasks, newest first.", use(Table, Update), use(TableIndex("GSI1"), Query), use(PlatformSecret, Read)),
 	api("get-task", "Reads one task with its runs.", use(Table, Get, Query, Update)),
 	api("list-task-events", "Reads the events of all runs of a task.", use(Table, Query, Update)),
@@ -60,10 +63,15 @@ var Functions = []Function{
 	api("list-keys", "Lists the tenant's API keys.", use(Table, Update), use(TableIndex("GSI1"), Query)),
 	api("revoke-key", "Ends an API key for ever.", use(Table, Get, Query, Put, Update, Delete, Check), use(TableIndex("GSI1"), Query)),
 	api("rotate-key", "Puts a new API key in the place of another.", use(Table, Get, Query, Put, Update, Check), use(TableIndex("GSI1"), Query), use(PlatformSecret, Read)),
-	api("list-secrets", "Lists the tenant's secrets, never their values.", use(Table, Query, Update)),
-	api("put-secret", "Seals a secret of the tenant.", use(Table, Get, Query, Put, Update, Delete, Check), use(Key, Encrypt)),
-	api("delete-secret", "Forgets a secret of the tenant.", use(Table, Query, Put, Update, Delete, Check)),
-	api("check-secret", "Asks a provider or a git host whether a secret works.", use(Table, Query, Put, Update, Check), use(Key, Decrypt)).
+	api("list-secrets", "Lists the tenant's secrets, never their values.", use(Table, Query, Update)).with(secretStore),
+	api("put-secret", "Seals a secret of the tenant.", use(Table, Query, Put, Update, Delete, Check)).
+		keeping(InTable, use(Table, Get), use(Key, Encrypt)).
+		keeping(InSecretsManager, use(TenantSecrets, Read, Create, Write, Delete)),
+	api("delete-secret", "Forgets a secret of the tenant.", use(Table, Query, Put, Update, Delete, Check)).
+		keeping(InSecretsManager, use(TenantSecrets, Read, Write, Delete)),
+	api("check-secret", "Asks a provider or a git host whether a secret works.", use(Table, Query, Put, Update, Check)).
+		keeping(InTable, use(Key, Decrypt)).
+		keeping(InSecretsManager, use(TenantSecrets, Read)).
 		with("OUTPOST_REPO_SCHEMES", "OUTPOST_PRIVATE_ADDRESSES", "OUTPOST_PROVIDER_URLS"),
 	api("get-limits", "Tells what the tenant may do and how much of it is used.", use(Table, Get, Update)),
 	api("get-own-tenant", "Reads the caller's own tenant.", use(Table, Get, Update)),
@@ -102,7 +110,9 @@ var Functions = []Function{
 	function("authorizer", 5*time.Second, "Turns an API key into the caller's context.", use(Table, Get, Update), use(PlatformSecret, Read)),
 
 	runner("authorize", "Checks a worker's ticket or run token.", use(PlatformSecret, Read)),
-	runner("claim", "Binds an attempt to the worker that asks first.", use(Table, Get, Query, Put), use(Key, Decrypt), use(PlatformSecret, Read)).
+	runner("claim", "Binds an attempt to the worker that asks first.", use(Table, Get, Query, Put), use(PlatformSecret, Read)).
+		keeping(InTable, use(Key, Decrypt)).
+		keeping(InSecretsManager, use(TenantSecrets, Read)).
 		with(timing...).with("OUTPOST_REPO_SCHEMES", "OUTPOST_PRIVATE_ADDRESSES", "OUTPOST_PROVIDER_URLS"),
 	runner("pin", "Fixes the commit that all runs of a task use.", use(Table, Get, Put)),
 	runner("heartbeat", "Extends a run's lease and tells whether to stop.", use(Table, Get, Put)).with(timing...),
@@ -190,6 +200,9 @@ var Routes = []Route{
 // metrics is the setting of those who count.
 const metrics = "OUTPOST_METRICS_NAMESPACE"
 
+// secretStore is the setting of those who must know which secrets are set.
+const secretStore = "OUTPOST_SECRET_STORE"
+
 func api(operation, purpose string, uses ...Use) Function {
 	return function("api/"+operation, 29*time.Second, purpose, uses...)
 }
@@ -206,6 +219,18 @@ func use(r Resource, a ...Access) Use { return Use{Resource: r, Access: a} }
 
 func (f Function) with(settings ...string) Function {
 	f.Settings = append(f.Settings[:len(f.Settings):len(f.Settings)], settings...)
+	return f
+}
+
+// keeping adds what the function uses where tenants' secrets are in a store, and
+// the setting that tells it so.
+func (f Function) keeping(store SecretStore, uses ...Use) Function {
+	all := map[SecretStore][]Use{store: uses}
+	maps.Copy(all, f.Secrets)
+	if f.Secrets == nil {
+		f = f.with(secretStore)
+	}
+	f.Secrets = all
 	return f
 }
 

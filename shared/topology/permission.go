@@ -24,6 +24,11 @@ var tablePermissions = map[Access]string{
 	Delete: "dynamodb:DeleteItem", Check: "dynamodb:ConditionCheckItem",
 }
 
+// secretPermissions name Secrets Manager's actions.
+var secretPermissions = map[Access]string{
+	Read: "secretsmanager:GetSecretValue", Create: "secretsmanager:CreateSecret", Write: "secretsmanager:PutSecretValue", Delete: "secretsmanager:DeleteSecret",
+}
+
 // TablePermission is what an access to the table comes to, and whether there is
 // such an access.
 func TablePermission(a Access) (Permission, bool) {
@@ -74,6 +79,8 @@ func permission(r Resource, a Access) Permission {
 		return Permission{"kms:GenerateDataKey", r}
 	case r == PlatformSecret && a == Read:
 		return Permission{"secretsmanager:GetSecretValue", r}
+	case r == TenantSecrets && secretPermissions[a] != "":
+		return Permission{secretPermissions[a], r}
 	case r == Workflow && a == Start:
 		return Permission{"states:StartExecution", r}
 	case r == Workflow && a == Answer:

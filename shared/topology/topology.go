@@ -5,7 +5,10 @@
 // does not exist. It is plain data and imports nothing of either.
 package topology
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Function is one Lambda function. Its name is its directory under functions/.
 type Function struct {
@@ -15,6 +18,35 @@ type Function struct {
 	MemoryMB int
 	Uses     []Use
 	Settings []string // names of rows of Settings
+	// Secrets is what it uses beside that, by where tenants' secrets are.
+	Secrets map[SecretStore][]Use
+}
+
+// SecretStore is where the values of tenants' secrets are kept.
+type SecretStore string
+
+// The stores. The table knows in both which secrets are set.
+const (
+	InTable          SecretStore = "table"          // sealed under the KMS key
+	InSecretsManager SecretStore = "secretsmanager" // one JSON secret a tenant
+)
+
+// SecretStores lists them, the default first.
+var SecretStores = []SecretStore{InTable, InSecretsManager}
+
+// Of returns the function as it is deployed with a store of tenants' secrets.
+func (f Function) Of(store SecretStore) Function {
+	uses := f.Uses[:len(f.Uses):len(f.Uses)]
+	for _, more := range f.Secrets[store] {
+		if i := slices.IndexFunc(uses, func(u Use) bool { return u.Resource == more.Resource }); i >= 0 {
+			uses = slices.Clone(uses)
+			uses[i].Access = slices.Concat(uses[i].Access, more.Access)
+		} else {
+			uses = append(uses, more)
+		}
+	}
+	f.Uses, f.Secrets = uses, nil
+	return f
 }
 
 // Use grants a function access to a resource. Permissions and environment both
@@ -35,6 +67,7 @@ const (
 	AuditObjects   Resource = "bucket/audit"    // the exported audit trail in it, which nobody else touches
 	Key            Resource = "key"             // the KMS key of tenants' secrets
 	PlatformSecret Resource = "platform-secret" // pepper and, later, Stripe's keys: one JSON secret
+	TenantSecrets  Resource = "tenant-secrets"  // those of tenants in Secrets Manager, which share a prefix
 	Workflow       Resource = "workflow"        // the state machine of a run
 	Cluster        Resource = "cluster"         // where workers run
 )
@@ -60,10 +93,11 @@ const (
 	Query    Access = "query"  // rows of one partition of the table or of an index
 	Put      Access = "put"    // a row, also within a transaction, as the next three
 	Update   Access = "update" // attributes of a row
-	Delete   Access = "delete" // a row, or a message
+	Delete   Access = "delete" // a row, a message, or a secret
 	Check    Access = "check"  // a condition in a transaction
 	Read     Access = "read"   // an object or a secret
-	Write    Access = "write"  // an object
+	Write    Access = "write"  // an object, or a new version of a secret
+	Create   Access = "create" // a secret
 	Send     Access = "send"
 	Receive  Access = "receive" // messages of a queue by hand; its consumer needs no right of its own
 	Count    Access = "count"   // about how many messages a queue has

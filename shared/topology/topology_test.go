@@ -2,6 +2,7 @@ package topology_test
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,7 +59,14 @@ func TestReferencesExist(t *testing.T) {
 		}
 	}
 	for _, f := range topology.Functions {
-		for _, u := range f.Uses {
+		uses := slices.Clone(f.Uses)
+		for store, more := range f.Secrets {
+			if !slices.Contains(topology.SecretStores, store) {
+				t.Errorf("%s knows a store of secrets %q, which does not exist", f.Name, store)
+			}
+			uses = append(uses, more...)
+		}
+		for _, u := range uses {
 			_ = u.Permissions() // panics on an access that the resource does not have
 			if index, ok := strings.CutPrefix(string(u.Resource), "table/index/"); ok && !indexes[index] {
 				t.Errorf("%s uses the index %s, which does not exist", f.Name, index)
@@ -118,6 +126,29 @@ func TestSettingsAreUsed(t *testing.T) {
 		if !used[s.Name] {
 			t.Errorf("no function uses the setting %s", s.Name)
 		}
+	}
+}
+
+// What a function uses follows the store of tenants' secrets, and each resource
+// stands in it once.
+func TestAFunctionUsesOneStoreOfSecrets(t *testing.T) {
+	for _, f := range topology.Functions {
+		for _, store := range topology.SecretStores {
+			seen := map[topology.Resource]bool{}
+			for _, u := range f.Of(store).Uses {
+				if seen[u.Resource] {
+					t.Errorf("%s uses %s twice", f.Name, u.Resource)
+				}
+				seen[u.Resource] = true
+			}
+			if seen[topology.Key] && store != topology.InTable || seen[topology.TenantSecrets] && store != topology.InSecretsManager {
+				t.Errorf("%s uses the other store than %s", f.Name, store)
+			}
+		}
+	}
+	put, _ := topology.FunctionByName("api/put-secret")
+	if len(put.Uses) != 1 || len(put.Of(topology.InTable).Uses) != 2 || len(put.Of(topology.InTable).Uses[0].Access) != 6 {
+		t.Errorf("put-secret: %v, in the table %v", put.Uses, put.Of(topology.InTable).Uses)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"outpost/shared/api"
 	"outpost/shared/boot"
@@ -27,7 +26,7 @@ func main() {
 		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
 		h := handler{
 			store: store,
-			vault: secret.NewVault(kms.NewFromConfig(cfg), env.String(topology.EnvKey), store),
+			vault: secret.Connect(env, cfg, store),
 			clock: clock.System,
 			repositories: api.Repositories{Schemes: env.List("OUTPOST_REPO_SCHEMES"),
 				Reach: egress.Policy{Also: env.Prefixes("OUTPOST_PRIVATE_ADDRESSES")}},

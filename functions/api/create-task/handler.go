@@ -17,6 +17,7 @@ import (
 	"outpost/shared/problem"
 	"outpost/shared/table"
 	"outpost/shared/tenant"
+	"outpost/shared/topology"
 )
 
 type store interface {
@@ -36,6 +37,7 @@ type handler struct {
 	waker        waker
 	clock        clock.Clock
 	repositories api.Repositories
+	keys         topology.SecretStore // where those of providers are
 }
 
 // handle admits the task, or refuses it whole. When the tenant's limits have
@@ -52,7 +54,7 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	}
 	in.set = map[string]bool{}
 	for _, s := range secrets {
-		in.set[s.Name] = true
+		in.set[s.Name] = s.In(h.keys)
 	}
 	res, err := h.admit(ctx, r, in, r.Caller)
 	if errors.Is(err, table.ErrLimitsChanged) || problem.Is(err, problem.PlanLimit) {

@@ -24,6 +24,7 @@ import (
 	"outpost/shared/table"
 	"outpost/shared/task"
 	"outpost/shared/tenant"
+	"outpost/shared/topology"
 )
 
 // bell notes wakeups, or fails.
@@ -381,6 +382,9 @@ func TestAnAgentWithoutItsKeyIsRefusedBeforeAnythingIsQueued(t *testing.T) {
 	}
 	w.SetSecrets(w.Stranger("pro"))
 	w.post(body(map[string]any{"agents": []any{"codex"}})).Refused(t, problem.MissingSecret, "/agents/0")
+	// What was set before another store was chosen is missing too.
+	apart := apitest.Serve(t, "POST", "/v1/tasks", handler{store: a.Table, waker: w.bell, clock: c, repositories: api.Repositories{Schemes: []string{"https"}}, keys: topology.InSecretsManager}.handle)
+	apart.As(w.Caller, apitest.Request{Body: body(map[string]any{"agents": []any{"claude"}})}).Refused(t, problem.MissingSecret, "/agents/0")
 	if s, err := w.Standing(t.Context(), w.Tenant); err != nil || s.Load.Waiting != 0 {
 		t.Errorf("something waits: %+v, %v", s.Load, err)
 	}

@@ -27,6 +27,7 @@ func main() {
 			clock: clock.System,
 			repositories: api.Repositories{Schemes: env.List("OUTPOST_REPO_SCHEMES"),
 				Reach: egress.Policy{Also: env.Prefixes("OUTPOST_PRIVATE_ADDRESSES")}},
+			keys: env.SecretStore(),
 		}
 		return api.Serve(store, api.Route{Method: "POST", Path: "/v1/tasks", Handler: h.handle})
 	})

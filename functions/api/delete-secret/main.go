@@ -11,6 +11,7 @@ import (
 	"outpost/shared/boot"
 	"outpost/shared/clock"
 	"outpost/shared/config"
+	"outpost/shared/secret"
 	"outpost/shared/table"
 	"outpost/shared/topology"
 )
@@ -18,7 +19,7 @@ import (
 func main() {
 	boot.Main(func(_ context.Context, env *config.Reader, cfg aws.Config) (any, error) {
 		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
-		h := handler{store, clock.System}
+		h := handler{secret.ConnectForgetter(env, cfg, store), clock.System}
 		return api.Serve(store, api.Route{Method: "DELETE", Path: "/v1/secrets/{name}", Handler: h.handle})
 	})
 }

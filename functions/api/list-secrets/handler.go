@@ -9,13 +9,17 @@ import (
 	"outpost/shared/api"
 	"outpost/shared/secret"
 	"outpost/shared/table"
+	"outpost/shared/topology"
 )
 
 type store interface {
 	Secrets(ctx context.Context, tenantID string) ([]table.Sealed, error)
 }
 
-type handler struct{ store store }
+type handler struct {
+	store store
+	in    topology.SecretStore
+}
 
 type entry struct {
 	Name    string   `json:"name"`
@@ -32,6 +36,9 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	}
 	page := api.Page[entry]{Data: []entry{}}
 	for _, s := range sealed {
+		if !s.In(h.in) { // set before another store was chosen: it is to be set again
+			continue
+		}
 		e := entry{Name: s.Name, Display: s.Display, SetAt: s.SetAt.UTC().Format(time.RFC3339), Agents: needing(s.Name)}
 		if s.Host != "" {
 			e.Host = &s.Host

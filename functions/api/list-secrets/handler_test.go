@@ -12,12 +12,13 @@ import (
 	"outpost/shared/id"
 	"outpost/shared/settlement/settlementtest"
 	"outpost/shared/table"
+	"outpost/shared/topology"
 )
 
 func TestSecretsAreListedWithoutTheirValues(t *testing.T) {
 	c := clock.NewManual(settlementtest.Start)
 	w := apitest.New(t, enginetest.Table(t, c), c, "pro")
-	route := apitest.Serve(t, "GET", "/v1/secrets", handler{w.Table}.handle)
+	route := apitest.Serve(t, "GET", "/v1/secrets", handler{w.Table, topology.InTable}.handle)
 	var got api.Page[entry]
 	route.As(w.Caller, apitest.Request{}).Into(t, 200, &got)
 	if len(got.Data) != 0 || got.HasMore {
@@ -25,7 +26,7 @@ func TestSecretsAreListedWithoutTheirValues(t *testing.T) {
 	}
 	for i, s := range []table.Sealed{
 		{Name: "XAI_API_KEY", Version: 1, Display: "…last", Ciphertext: []byte("sealed-bytes"), WrappedKey: []byte("wrapped-bytes"), SetAt: c.Now()},
-		{Name: "GIT_TOKEN", Version: 7, Display: "…oken", Host: "github.com", Ciphertext: []byte("sealed-bytes"), SetAt: c.Now()},
+		{Name: "GIT_TOKEN", Version: 1, Display: "…oken", Host: "github.com", Ciphertext: []byte("sealed-bytes"), SetAt: c.Now()},
 	} {
 		w.Must(w.PutSecret(t.Context(), w.Tenant, s, table.By{Audit: audit.Event{ID: id.New(id.Audit, c.Now()), At: c.Now(), Detail: string(rune('a' + i))}}))
 	}
@@ -37,6 +38,11 @@ func TestSecretsAreListedWithoutTheirValues(t *testing.T) {
 	}
 	if strings.Contains(string(a.Body), "bytes") || strings.Contains(string(a.Body), "c2VhbGVk") {
 		t.Errorf("the list holds what is sealed: %s", a.Body)
+	}
+	// With another store chosen they are to be set again.
+	apitest.Serve(t, "GET", "/v1/secrets", handler{w.Table, topology.InSecretsManager}.handle).As(w.Caller, apitest.Request{}).Into(t, 200, &got)
+	if len(got.Data) != 0 {
+		t.Errorf("set in another store are %+v", got.Data)
 	}
 	route.As(w.Stranger("pro"), apitest.Request{}).Into(t, 200, &got)
 	if len(got.Data) != 0 {

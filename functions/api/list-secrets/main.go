@@ -18,7 +18,7 @@ import (
 func main() {
 	boot.Main(func(_ context.Context, env *config.Reader, cfg aws.Config) (any, error) {
 		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
-		h := handler{store}
+		h := handler{store, env.SecretStore()}
 		return api.Serve(store, api.Route{Method: "GET", Path: "/v1/secrets", Handler: h.handle})
 	})
 }

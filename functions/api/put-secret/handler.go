@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"time"
 
 	"outpost/shared/api"
 	"outpost/shared/clock"
@@ -31,7 +33,15 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	case !isToken && in.Host != "":
 		return api.Response{}, api.Invalid(problem.Field{Field: "/host", Message: "is for " + secret.GitToken + " alone"})
 	}
-	if err := h.vault.Put(ctx, r.Caller.Tenant, r.Path, in.Value, in.Host, r.By(h.clock.Now(), "secret.put", r.Path)); err != nil {
+	err := h.vault.Put(ctx, r.Caller.Tenant, r.Path, in.Value, in.Host, r.By(h.clock.Now(), "secret.put", r.Path))
+	switch {
+	case errors.Is(err, secret.ErrFull):
+		return api.Response{}, api.Invalid(problem.Field{Field: "/value", Message: "does not fit: this and the account's other secrets, with the version before of each, are too large together"})
+	case errors.Is(err, secret.ErrTooOften):
+		p := problem.New(problem.RateLimited, "The account's secrets were changed too often; try again later.").Because(err)
+		p.RetryAfter = time.Hour
+		return api.Response{}, p
+	case err != nil:
 		return api.Response{}, err
 	}
 	return api.Response{Status: http.StatusNoContent}, nil

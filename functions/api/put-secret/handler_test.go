@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"outpost/shared/problem"
 	"outpost/shared/secret"
 	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/table"
 )
 
 const (
@@ -96,6 +99,31 @@ func TestARefusalNamesTheFieldAndNeverTheValue(t *testing.T) {
 	w.TrailHides(w.Tenant, value)
 	if strings.Contains(log.String(), value) {
 		t.Errorf("the value is in the log: %s", log.String())
+	}
+}
+
+// refusing is a store that takes nothing.
+type refusing struct{ err error }
+
+func (s refusing) Put(context.Context, string, string, string, string, table.By) error { return s.err }
+
+func TestWhatAStoreDoesNotTakeIsSaidPlainly(t *testing.T) {
+	w, _, _ := newWorld(t)
+	for _, c := range []struct {
+		err   error
+		code  problem.Code
+		field string
+	}{
+		{fmt.Errorf("put secret: %w: 70000 bytes", secret.ErrFull), problem.ValidationFailed, "/value"},
+		{fmt.Errorf("put secret: %w: a hundred", secret.ErrTooOften), problem.RateLimited, ""},
+		{fmt.Errorf("put secret: %w: others", table.ErrConflict), problem.Busy, ""},
+	} {
+		route := apitest.Serve(t, "PUT", "/v1/secrets/{name}", handler{refusing{c.err}, w.Clock}.handle)
+		a := route.As(w.Caller, apitest.Request{ID: "OPENAI_API_KEY", Body: `{"value":"` + value + `"}`})
+		a.Refused(t, c.code, c.field)
+		if (c.code == problem.RateLimited) != (a.Header["Retry-After"] == "3600") {
+			t.Errorf("%s: try again after %q s", c.code, a.Header["Retry-After"])
+		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"outpost/shared/api"
 	"outpost/shared/boot"
@@ -20,7 +19,7 @@ import (
 func main() {
 	boot.Main(func(_ context.Context, env *config.Reader, cfg aws.Config) (any, error) {
 		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
-		h := handler{secret.NewVault(kms.NewFromConfig(cfg), env.String(topology.EnvKey), store), clock.System}
+		h := handler{secret.Connect(env, cfg, store), clock.System}
 		return api.Serve(store, api.Route{Method: "PUT", Path: "/v1/secrets/{name}", Handler: h.handle})
 	})
 }

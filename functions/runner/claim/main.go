@@ -7,7 +7,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"outpost/shared/api"
@@ -29,7 +28,7 @@ func main() {
 		store := table.New(dynamodb.NewFromConfig(cfg), env.String(topology.EnvTable), clock.System)
 		h := handler{
 			store:        store,
-			vault:        secret.NewVault(kms.NewFromConfig(cfg), env.String(topology.EnvKey), store),
+			vault:        secret.Connect(env, cfg, store),
 			signer:       secrets.Signer(),
 			clock:        clock.System,
 			timing:       env.Timing(),

@@ -131,3 +131,11 @@ func month(u units, tenants, runs, minutes float64, spot bool) amounts {
 	}
 	return a.plus(perRun(u, minutes, spot).times(tenants * runs))
 }
+
+// apart is what changes in a month with tenants' secrets in Secrets Manager: a
+// secret for each tenant, and a read of it in place of each call of KMS. Every
+// tenant has set one. The key stays: it may have sealed something before.
+func apart(u units, tenants, runs float64) amounts {
+	opened := tenants * runs * u.Run.Calls["kms"]
+	return amounts{secrets: tenants, secretReads: opened, keyRequests: -opened}
+}

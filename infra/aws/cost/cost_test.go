@@ -95,6 +95,19 @@ func TestAnIdleMonthAddsUp(t *testing.T) {
 	}
 }
 
+func TestSecretsApartAddUp(t *testing.T) {
+	a := apart(units{Run: used{Calls: map[string]float64{"kms": 2}}}, 100, 50)
+	if a[secrets] != 100 || a[secretReads] != 10_000 || a[keyRequests] != -10_000 {
+		t.Errorf("%v", a)
+	}
+	m := amounts{secrets: 1, keyRequests: 10_000}
+	before, _ := bill(m)
+	after, _ := bill(m.plus(a))
+	if math.Abs(after-before-(40+0.05-0.03)) > 1e-9 {
+		t.Errorf("$%v more", after-before)
+	}
+}
+
 func TestABillAddsUp(t *testing.T) {
 	list, paid := bill(amounts{lambdaRequests: 3e6, keys: 1, transitions: 10_000})
 	if math.Abs(list-1.85) > 1e-9 || math.Abs(paid-1.55) > 1e-9 { // 0.60 + 1.00 + 0.25; 0.40 + 1.00 + 0.15

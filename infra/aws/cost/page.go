@@ -32,6 +32,7 @@ func page(u units, from string) string {
 	w.say("that is assumed and stated below. Tenants pay their providers themselves. Nobody has seen a bill yet.")
 	w.months(u)
 	w.sensitivity(u)
+	w.secretStores(u)
 	for _, g := range goals {
 		title, a := "Idle, by line", idle(u, 0)
 		if g.tenants > 0 {
@@ -80,6 +81,19 @@ func (w *writer) months(u units) {
 	w.say("table; an account has them once, so whatever else runs in it uses them too. What AWS gives for twelve months, or to new accounts, is not counted.")
 	w.say("On demand is how prod is set; Spot is the setting `spot_first_attempts` of cdk.json, which dev uses.")
 	w.say("The key is rotated once a year, and since AWS's change of 2024 its first two rotations cost a dollar a month each, later ones nothing: hence the third year.")
+}
+
+// secretStores says what the other store of tenants' secrets costs.
+func (w *writer) secretStores(u units) {
+	w.head("If tenants' secrets are in Secrets Manager", "With `secret_store` in cdk.json; else they are in the table, sealed under the key. At list prices, a month.",
+		"tenants", "secrets", "reads of them in place of KMS", "more than in the table")
+	for _, g := range goals[1:] {
+		m, a := month(u, g.tenants, runsPerTenant(), agentMinutes, false), apart(u, g.tenants, runsPerTenant())
+		with, _ := bill(m.plus(a))
+		without, _ := bill(m)
+		held, _ := bill(amounts{secrets: a[secrets]})
+		w.row(fmt.Sprintf("%.0f", g.tenants), dollars(held), dollars(with-without-held), dollars(with-without))
+	}
 }
 
 // sensitivity says how much depends on what is assumed.

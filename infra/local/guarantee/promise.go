@@ -11,7 +11,7 @@ var Promises = []Promise{
 	{"tenancy-4", "Idempotency", "1,000 keys, 20 concurrent tries each, 5 % lost answers: 1,000 tasks, equal answers, other bodies refused."},
 	{"tenancy-5", "Isolation", "Every operation of the contract and every id parameter with another tenant's ids and with every scope missing: 404 or 403 as fits, no foreign byte, no measurable difference between \"not yours\" and \"not there\"."},
 	{"tenancy-6", "Keys", "100,000 malformed keys cause no read; no key text is in table, logs or errors; a leaked table cannot be used to sign in."},
-	{"tenancy-7", "Secrets", "1,000 ciphertexts moved between tenants, names and versions: none decrypts; one ticket and 50 claimers: one wins; a canary secret planted in every input shows up in no log, event, artifact, audit row, metric or error."},
+	{"tenancy-7", "Secrets", "1,000 ciphertexts moved between tenants, names and versions: none decrypts; one ticket and 50 claimers: one wins; a canary secret planted in every input shows up in no log, event, artifact, audit row, metric or error, in plain, base64, hex or URL form, split at any point."},
 	{"tenancy-8", "Pages", "Lists under concurrent writes return every row that existed throughout exactly once."},
 
 	{"billing-1", "Entitlement", "10,000 events, each three times, shuffled, 10 % forged, stale or of another api_version, the consumer killed at random: every tenant's plan equals Stripe's truth, each event acts once, no forged event is accepted."},

@@ -10,15 +10,20 @@ import (
 	"outpost/shared/topology"
 )
 
+// TenantSecrets begins the names of tenants' secrets in Secrets Manager.
+const TenantSecrets = "outpost/tenants/"
+
 // permissions are what a request needs on AWS, in the topology's words. There
 // is one table, one bucket, one key and so on here, so the kind of a resource
-// says which it is; of the bucket, the beginning of the object's key.
+// says which it is; of the bucket, the beginning of the object's key, and of
+// secrets that of their names.
 func permissions(c Call, req *http.Request, body []byte) []topology.Permission {
 	one := func(action string, r topology.Resource) []topology.Permission {
 		return []topology.Permission{{Action: c.Service + ":" + action, Resource: r}}
 	}
 	var in struct {
 		IndexName, QueueUrl string
+		Name, SecretId      string
 		TransactItems       []map[string]json.RawMessage
 	}
 	_ = json.Unmarshal(body, &in) // what cannot be read the engine refuses
@@ -35,6 +40,9 @@ func permissions(c Call, req *http.Request, body []byte) []topology.Permission {
 	case "kms":
 		return one(c.Action, topology.Key)
 	case "secretsmanager":
+		if strings.HasPrefix(in.Name+in.SecretId, TenantSecrets) {
+			return one(c.Action, topology.TenantSecrets)
+		}
 		return one(c.Action, topology.PlatformSecret)
 	case "states":
 		if c.Action == "DescribeExecution" {

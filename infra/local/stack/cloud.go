@@ -91,7 +91,7 @@ func (s *Stack) startCloud(run, ctx context.Context, o Options) (*cloud, error) 
 	}
 
 	s.Recorder = recorder.New()
-	s.Recorder.Allow = allowed
+	s.Recorder.Allow = allowed(o.secretStore())
 	for service, endpoint := range map[string]string{"dynamodb": db.Endpoint, "sqs": queues.Endpoint, "s3": store.Endpoint} {
 		if err := s.Recorder.Forward(service, endpoint); err != nil {
 			return nil, err
@@ -216,7 +216,7 @@ func (c *cloud) makeQueue(ctx context.Context, q topology.QueueSpec) error {
 func (c *cloud) functions(o Options, s *Stack) []lambdahost.Function {
 	resources := map[string]string{
 		topology.EnvTable: tableName, topology.EnvBucket: bucketName, topology.EnvKey: keyARN,
-		topology.EnvPlatformSecret: secrets.ARN(platformSecret), topology.EnvWorkflow: machineARN,
+		topology.EnvPlatformSecret: secrets.ARN(platformSecret), topology.EnvTenantSecrets: recorder.TenantSecrets, topology.EnvWorkflow: machineARN,
 		topology.EnvCluster: clusterARN, topology.EnvTaskFamily: taskFamily, topology.EnvSubnets: "subnet-local", topology.EnvSecurityGroups: "sg-local",
 		"OUTPOST_API_URL": s.URL, "OUTPOST_STRIPE_API_BASE": s.Stripe.Base, "OUTPOST_STRIPE_PRICES": s.Stripe.Prices.String(), "OUTPOST_REPO_SCHEMES": "https,http,file",
 		"OUTPOST_RETURN_URLS":       billing.Loopback,
@@ -237,6 +237,7 @@ func (c *cloud) functions(o Options, s *Stack) []lambdahost.Function {
 	}
 	var out []lambdahost.Function
 	for _, f := range topology.Functions {
+		f = f.Of(o.secretStore())
 		env := []string{"AWS_REGION=" + engines.Region, "AWS_ACCESS_KEY_ID=" + engines.AccessKey, "AWS_SECRET_ACCESS_KEY=" + engines.SecretKey,
 			"AWS_ENDPOINT_URL=" + *c.cfg.BaseEndpoint, "AWS_SDK_UA_APP_ID=" + application(f), "AWS_LAMBDA_FUNCTION_NAME=" + path.Base(f.Name),
 			"AWS_EC2_METADATA_DISABLED=true", fmt.Sprintf("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=%d", f.MemoryMB)}
@@ -253,15 +254,18 @@ func (c *cloud) functions(o Options, s *Stack) []lambdahost.Function {
 // application is how a function names itself to AWS.
 func application(f topology.Function) string { return strings.ReplaceAll(f.Name, "/", "-") }
 
-// allowed tells whether a function may do something. Who is no function, as the
+// allowed tells whether a function may do something where tenants' secrets are in
+// a store. Who is no function, as the
 // pollers, may do everything.
-func allowed(caller string, p topology.Permission) bool {
-	for _, f := range topology.Functions {
-		if application(f) == caller {
-			return slices.Contains(f.Permissions(), p)
+func allowed(store topology.SecretStore) func(caller string, p topology.Permission) bool {
+	return func(caller string, p topology.Permission) bool {
+		for _, f := range topology.Functions {
+			if application(f) == caller {
+				return slices.Contains(f.Of(store).Permissions(), p)
+			}
 		}
+		return true
 	}
-	return true
 }
 
 // families are the task definitions: the worker binary, an agent each.

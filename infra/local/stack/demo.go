@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"outpost/infra/local/durable"
+	"outpost/infra/local/recorder"
 	secrets "outpost/infra/local/secretsmanager"
 	"outpost/shared/agent"
 	"outpost/shared/apikey"
@@ -23,6 +24,7 @@ import (
 	"outpost/shared/secret"
 	"outpost/shared/table"
 	"outpost/shared/tenant"
+	"outpost/shared/topology"
 )
 
 // Demo is the tenant that the local target starts with, on the pro plan with
@@ -67,7 +69,10 @@ func (c *cloud) seed(ctx context.Context, o Options) (Demo, error) {
 	if err != nil && !errors.Is(err, table.ErrExists) {
 		return d, err
 	}
-	vault := secret.NewVault(awskms.NewFromConfig(c.cfg), keyARN, store)
+	var vault secret.Store = secret.NewVault(awskms.NewFromConfig(c.cfg), keyARN, store)
+	if o.secretStore() == topology.InSecretsManager {
+		vault = secret.NewDepository(secretsmanager.NewFromConfig(c.cfg), recorder.TenantSecrets, store)
+	}
 	for name, value := range o.Secrets {
 		old, _, err := vault.Open(ctx, d.Tenant, name)
 		if err != nil && !errors.Is(err, secret.ErrNotSet) {

@@ -174,7 +174,7 @@ func TestGuaranteeACanaryShowsUpNowhere(t *testing.T) {
 		"agents": slices.Repeat([]string{"codex"}, g.Pick(10, 1)), "setup": "cat b.txt; echo " + c, "verify": "echo " + c})
 	task = n.completed(task.ID)
 
-	found, searched := 0, map[string]int{}
+	found, searched, metrics := 0, map[string]int{}, 0
 	look := func(what, where, text string) {
 		searched[what] += len(text)
 		found += search(t, where, text, canaries...)
@@ -231,7 +231,10 @@ func TestGuaranteeACanaryShowsUpNowhere(t *testing.T) {
 		}
 	}
 	for path, content := range files(t, o.Dir) {
-		if path == "outpost.log" || strings.HasPrefix(path, "s3/") || strings.HasPrefix(path, "executions/") || strings.HasPrefix(path, "ecs/") {
+		if path == "outpost.log" {
+			metrics = strings.Count(content, `"CloudWatchMetrics"`)
+		}
+		if path == "outpost.log" || strings.HasPrefix(path, "secretsmanager/") || strings.HasPrefix(path, "s3/") || strings.HasPrefix(path, "executions/") || strings.HasPrefix(path, "ecs/") {
 			look("files", path, content)
 		}
 	}
@@ -241,6 +244,10 @@ func TestGuaranteeACanaryShowsUpNowhere(t *testing.T) {
 		}
 		g.Figure("bytes of "+what+" searched", searched[what])
 	}
+	if metrics == 0 {
+		t.Error("the log has no metrics: none were searched")
+	}
+	g.Figure("metrics among them", metrics)
 	g.Figure("canaries", len(canaries))
 	g.Figure("found", found)
 }

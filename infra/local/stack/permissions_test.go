@@ -60,7 +60,7 @@ func TestEveryPermissionIsUsed(t *testing.T) {
 		t.Errorf("by signed URLs: %v", signed)
 	}
 	for _, f := range topology.Functions {
-		for _, p := range f.Permissions() {
+		for _, p := range f.Of(topology.InTable).Permissions() {
 			l := line(f.Name, p)
 			if !used[l] && unseen[l] == "" {
 				t.Errorf("allowed and never used: %s", l)

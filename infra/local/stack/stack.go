@@ -16,8 +16,8 @@
 //   - Step Functions knows the states and fields of run.asl.json alone, and goes
 //     on after a token's answer only when the function that had it has returned.
 //   - The gateway has no throttling, no TLS and no access log.
-//   - KMS has one key, without rotation; Secrets Manager one version a secret, deleted
-//     at once.
+//   - KMS has one key, without rotation; Secrets Manager deletes a secret at once,
+//     and counts no versions a day.
 //   - Stripe is a stand-in, unless a test account's key is given; then webhooks
 //     come only through stripe listen or a tunnel. What differs is in package
 //     infra/local/stripe.
@@ -26,6 +26,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -77,6 +79,11 @@ type Options struct {
 	Progress      io.Writer // what a person should read
 }
 
+// secretStore is where tenants' secrets are.
+func (o Options) secretStore() topology.SecretStore {
+	return topology.SecretStore(cmp.Or(o.Settings["OUTPOST_SECRET_STORE"], string(topology.InTable)))
+}
+
 // Stack is a running Outpost.
 type Stack struct {
 	URL      string // of the API
@@ -107,6 +114,9 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 		if *path, err = filepath.Abs(*path); err != nil {
 			return nil, fmt.Errorf("find the working directory: %w", err)
 		}
+	}
+	if store := o.secretStore(); !slices.Contains(topology.SecretStores, store) {
+		return nil, fmt.Errorf("OUTPOST_SECRET_STORE is %q: it wants one of %v", store, topology.SecretStores)
 	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
