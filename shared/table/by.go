@@ -8,6 +8,7 @@ import (
 	"github.com/guregu/dynamo/v2"
 
 	"outpost/shared/audit"
+	"outpost/shared/tenant"
 )
 
 // By is who makes a change: what the audit trail says of it, and the API key
@@ -71,8 +72,9 @@ func (t *Table) keep(tenantID string, i Idempotency) *dynamo.Put {
 }
 
 // goodKey is the condition that a key is the tenant's, not revoked and not
-// expired.
+// expired, and the tenant not closed.
 func (t *Table) goodKey(tenantID, hash string) *dynamo.ConditionCheck {
 	return t.items.Check("PK", keyPK(hash)).Range("SK", keySK).
-		If("'Key'.'State' = ? AND 'Key'.'Tenant' = ? AND (ExpiresUnix = ? OR ExpiresUnix > ?)", KeyActive, tenantID, 0, t.clock.Now().Unix())
+		If("'Key'.'State' = ? AND 'Key'.'Tenant' = ? AND 'Key'.'Entitlement'.'State' <> ? AND (ExpiresUnix = ? OR ExpiresUnix > ?)",
+			KeyActive, tenantID, tenant.Closed, 0, t.clock.Now().Unix())
 }

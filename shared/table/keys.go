@@ -73,4 +73,16 @@ func inflightSK(due time.Time, tenant, runID string) string {
 	return fmt.Sprintf("%015d#%s#%s", due.UnixMilli(), tenant, runID)
 }
 
-func secretSK(name string, version int) string { return fmt.Sprintf("SECRET#%s#%010d", name, version) }
+// closedPK is the partition of the index that lists closed tenants by when there is
+// something to do for them.
+const closedPK = "CLOSED"
+
+func closedSK(due time.Time, tenant string) string {
+	return fmt.Sprintf("%015d#%s", due.UnixMilli(), tenant)
+}
+
+const secretPrefix = "SECRET#"
+
+func secretSK(name string, version int) string {
+	return fmt.Sprintf("%s%s#%010d", secretPrefix, name, version)
+}

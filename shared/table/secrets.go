@@ -52,7 +52,7 @@ func (t *Table) PutSecret(ctx context.Context, tenantID string, s Sealed, by By)
 // Secret returns the newest version of a secret.
 func (t *Table) Secret(ctx context.Context, tenantID, name string) (Sealed, error) {
 	var rows []secretRow
-	err := t.items.Get("PK", tenantPK(tenantID)).Range("SK", dynamo.BeginsWith, "SECRET#"+name+"#").
+	err := t.items.Get("PK", tenantPK(tenantID)).Range("SK", dynamo.BeginsWith, secretPrefix+name+"#").
 		Order(dynamo.Descending).Consistent(true).SearchLimit(1).All(ctx, &rows)
 	if err != nil {
 		return Sealed{}, read(err)
@@ -99,6 +99,6 @@ func (t *Table) DeleteSecret(ctx context.Context, tenantID, name string, by By) 
 }
 
 func (t *Table) secretRows(ctx context.Context, tenantID, prefix string) (rows []secretRow, err error) {
-	err = t.items.Get("PK", tenantPK(tenantID)).Range("SK", dynamo.BeginsWith, "SECRET#"+prefix).Consistent(true).All(ctx, &rows)
+	err = t.items.Get("PK", tenantPK(tenantID)).Range("SK", dynamo.BeginsWith, secretPrefix+prefix).Consistent(true).All(ctx, &rows)
 	return rows, read(err)
 }

@@ -26,6 +26,8 @@ var Schedules = []Schedule{
 	// A day's export begins an hour after the day; most rounds read one row.
 	{Name: "audit-export", Every: 15 * time.Minute, Function: "audit/export"},
 	{Name: "stripe-reconcile", Every: time.Hour, Function: "stripe/reconcile"},
+	// Most rounds ask an index once and find nothing to do.
+	{Name: "tenant-remove", Every: 5 * time.Minute, Function: "tenant/remove"},
 }
 
 // EventRules lists the EventBridge rules.
@@ -75,7 +77,7 @@ var Functions = []Function{
 	api("list-tenants", "Lists the tenants.", use(TableIndex("GSI1"), Query), use(PlatformSecret, Read)),
 	api("get-tenant", "Reads one tenant.", use(Table, Get)),
 	api("update-tenant", "Changes a tenant's plan, limits or state.", use(Table, Get, Query, Put, Update), use(Queue(Wakeups), Send)),
-	api("close-tenant", "Closes a tenant for ever.", use(Table, Get, Query, Put, Update)),
+	api("close-tenant", "Closes a tenant for ever and ends its runs.", use(Table, Get, Query, Put, Update, Delete), use(TableIndex("GSI2"), Query)),
 
 	api("list-audit-exports", "Lists a tenant's exported audit trail.", use(Table, Get, Query), use(AuditObjects, Read), use(PlatformSecret, Read)),
 
@@ -91,7 +93,7 @@ var Functions = []Function{
 	runner("uploads", "Hands out upload URLs for a run's artifacts.", use(Table, Get), use(Bucket, Write)),
 	runner("finish", "Stores a run's result and answers the state machine.", use(Table, Get, Put), use(Workflow, Answer)),
 
-	function("scheduler", 20*time.Second, "Picks waiting runs fairly and starts them.", use(Table, Get, Query, Put, Update, Delete), use(TableIndex("GSI2"), Query), use(Workflow, Start)).
+	function("scheduler", 20*time.Second, "Picks waiting runs fairly and starts them.", use(Table, Get, Query, Put, Update, Delete, Check), use(TableIndex("GSI2"), Query), use(Workflow, Start)).
 		with(timing...).with("OUTPOST_FLEET_CAP", metrics),
 	function("workflow/launch", 60*time.Second, "Makes an attempt and launches its container.",
 		use(Table, Get, Put), use(Cluster, Run, Stop), use(PlatformSecret, Read), use(Workflow, Answer)).
@@ -105,6 +107,8 @@ var Functions = []Function{
 		with(timing...).with(metrics),
 	function("audit/export", 5*time.Minute, "Exports each tenant's audit trail, a day at a time.",
 		use(Table, Get, Query, Put, Update), use(TableIndex("GSI1"), Query), use(AuditObjects, Read, Write)),
+	function("tenant/remove", 5*time.Minute, "Ends the runs of closed tenants, and removes their data after their time.",
+		use(Table, Get, Query, Put, Update, Delete, DeleteMany, Check), use(TableIndex("GSI1"), Query), use(TableIndex("GSI2"), Query), use(Bucket, List, Delete)),
 
 	function("stripe/webhook", 10*time.Second, "Puts Stripe's signed events into a queue.", use(Queue(StripeEvents), Send), use(PlatformSecret, Read)).
 		with("OUTPOST_STRIPE_PRICES", "OUTPOST_STRIPE_LIVE"),

@@ -54,8 +54,9 @@ const (
 	Query    Access = "query"  // rows of one partition of the table or of an index
 	Put      Access = "put"    // a row, also within a transaction, as the next three
 	Update   Access = "update" // attributes of a row
-	Delete   Access = "delete" // a row
+	Delete   Access = "delete" // a row, or an object
 	Check    Access = "check"  // a condition in a transaction
+	List     Access = "list"   // the keys of objects
 	Read     Access = "read"   // an object or a secret
 	Write    Access = "write"  // an object
 	Send     Access = "send"
@@ -67,6 +68,9 @@ const (
 	Run      Access = "run"      // run a container
 	Stop     Access = "stop"     // stop a container
 )
+
+// DeleteMany is the right to delete rows by the batch.
+const DeleteMany Access = "delete-many"
 
 // Authorizer guards a route.
 type Authorizer string
