@@ -23,8 +23,8 @@ var (
 
 	ErrTooManyKeys = errors.New("the tenant has as many keys as it can")
 
-	ErrAlive  = errors.New("a run of the tenant has not ended")           // of MarkQuiet and BeginRemoval
-	ErrBilled = errors.New("Stripe may still take money from the tenant") // of BeginRemoval
+	ErrAlive  = errors.New("a run of the tenant has not ended")       // of MarkQuiet and BeginRemoval
+	ErrBilled = errors.New("money may still be taken through Stripe") // of BeginRemoval
 
 	ErrKeyRevoked          = errors.New("the API key is revoked or expired")     // or its tenant closed; of Admit and of what By does
 	ErrTenantInactive      = errors.New("the tenant is not active")              // of Admit

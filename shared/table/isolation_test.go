@@ -129,7 +129,7 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 		"MarkQuiet":     func() bool { return errors.Is(b.MarkQuiet(ctx, who), table.ErrStale) },
 		"BeginRemoval":  func() bool { return errors.Is(b.BeginRemoval(ctx, who), table.ErrStale) },
 		"RemoveRows":    func() bool { _, err := b.RemoveRows(ctx, who, later); return errors.Is(err, table.ErrStale) },
-		"RemoveSecrets": func() bool { return errors.Is(b.RemoveSecrets(ctx, who), table.ErrStale) },
+		"DeleteSecrets": func() bool { return b.DeleteSecrets(ctx, who, by("secret.delete")) == nil },
 		"EndRemoval":    func() bool { return errors.Is(b.EndRemoval(ctx, who, by("tenant.remove")), table.ErrStale) },
 		"TrailExported": func() bool { _, whole, err := b.TrailExported(ctx, who); return err == nil && !whole },
 		"Tenant":        func() bool { got, err := b.Tenant(ctx, who); return err == nil && got.ID == who },

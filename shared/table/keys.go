@@ -81,8 +81,4 @@ func closedSK(due time.Time, tenant string) string {
 	return fmt.Sprintf("%015d#%s", due.UnixMilli(), tenant)
 }
 
-const secretPrefix = "SECRET#"
-
-func secretSK(name string, version int) string {
-	return fmt.Sprintf("%s%s#%010d", secretPrefix, name, version)
-}
+func secretSK(name string, version int) string { return fmt.Sprintf("SECRET#%s#%010d", name, version) }

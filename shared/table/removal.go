@@ -10,58 +10,48 @@ import (
 	"outpost/shared/id"
 )
 
-// TrailExported returns whether a tenant's audit trail was exported whole, up to
-// its last event and with what came late, and the end of the last day that was.
+// TrailExported returns until when a tenant's audit trail was exported, with what
+// came late, and whether that is the whole trail, up to its last event.
 func (t *Table) TrailExported(ctx context.Context, tenantID string) (until time.Time, whole bool, err error) {
-	progress, err := t.ExportProgress(ctx) // before the trail: what it tells is not newer than what follows
+	progress, err := t.ExportProgress(ctx)
 	if err != nil {
 		return until, false, err
 	}
-	last, err := t.AuditTrail(ctx, tenantID, 1)
+	head, _, err := t.ExportHead(ctx, tenantID)
+	if err != nil || head.Day == "" || progress.Done == "" {
+		return until, false, err
+	}
+	if until, err = audit.Begin(head.Day); err != nil {
+		return until, false, err
+	}
+	looked, err := audit.Begin(progress.Done)
 	if err != nil {
 		return until, false, err
 	}
-	head, begun, err := t.ExportHead(ctx, tenantID)
-	if err != nil {
-		return until, false, err
+	if looked = looked.Add(-audit.LateDays * aDay); looked.Before(until) {
+		until = looked
 	}
-	if head.Day != "" {
-		if until, err = audit.Begin(head.Day); err != nil {
-			return until, false, err
-		}
-		until = until.Add(24 * time.Hour)
-	}
-	if len(last) == 0 {
-		return until, begun == "", nil
-	}
-	at := id.Time(last[0].ID)
-	looked := audit.Day(at.Add(audit.LateDays * 24 * time.Hour))
-	return until, begun == "" && at.Before(until) && progress.Done >= looked, nil
+	until = until.Add(aDay)
+	last, err := t.AuditTrail(ctx, tenantID, 1) // behind the rest: what it tells of is not older
+	return until, err == nil && (len(last) == 0 || id.Time(last[0].ID).Before(until)), err
 }
+
+const aDay = 24 * time.Hour
 
 // removedAtOnce bounds how many rows of a kind one call removes.
 const removedAtOnce = 1000
-
-// RemoveSecrets removes the secrets of a tenant whose removal has begun. It returns
-// ErrStale for any other tenant.
-func (t *Table) RemoveSecrets(ctx context.Context, tenantID string) error {
-	if err := t.removing(ctx, tenantID); err != nil {
-		return err
-	}
-	for {
-		if n, err := t.removeSpan(ctx, tenantID, secretPrefix, after(secretPrefix)); n == 0 || err != nil {
-			return err
-		}
-	}
-}
 
 // RemoveRows removes rows of a tenant whose removal has begun, and tells how many it
 // did; 0 means that none is left but these, which stay: the tenant's own, those
 // that list its exports, and audit events from a time on. It returns ErrStale for
 // any other tenant.
 func (t *Table) RemoveRows(ctx context.Context, tenantID string, trailUntil time.Time) (removed int, err error) {
-	if err := t.removing(ctx, tenantID); err != nil {
+	tn, err := t.Tenant(ctx, tenantID)
+	if err != nil {
 		return 0, err
+	}
+	if tn.RemovingAt.IsZero() {
+		return 0, ErrStale
 	}
 	for _, remove := range []func() (int, error){
 		func() (int, error) {
@@ -82,14 +72,6 @@ func (t *Table) RemoveRows(ctx context.Context, tenantID string, trailUntil time
 		}
 	}
 	return removed, nil
-}
-
-func (t *Table) removing(ctx context.Context, tenantID string) error {
-	tn, err := t.Tenant(ctx, tenantID)
-	if err == nil && tn.RemovingAt.IsZero() {
-		return ErrStale
-	}
-	return err
 }
 
 // after is the first key behind all that have a prefix.

@@ -52,7 +52,7 @@ func (t *Table) PutSecret(ctx context.Context, tenantID string, s Sealed, by By)
 // Secret returns the newest version of a secret.
 func (t *Table) Secret(ctx context.Context, tenantID, name string) (Sealed, error) {
 	var rows []secretRow
-	err := t.items.Get("PK", tenantPK(tenantID)).Range("SK", dynamo.BeginsWith, secretPrefix+name+"#").
+	err := t.items.Get("PK", tenantPK(tenantID)).Range("SK", dynamo.BeginsWith, "SECRET#"+name+"#").
 		Order(dynamo.Descending).Consistent(true).SearchLimit(1).All(ctx, &rows)
 	if err != nil {
 		return Sealed{}, read(err)
@@ -82,15 +82,33 @@ func (t *Table) Secrets(ctx context.Context, tenantID string) ([]Sealed, error) 
 // DeleteSecret forgets every version of a secret. It returns ErrNotFound where
 // there is none, and ErrKeyRevoked.
 func (t *Table) DeleteSecret(ctx context.Context, tenantID, name string, by By) error {
+	return t.deleteSecrets(ctx, tenantID, name+"#", by)
+}
+
+// DeleteSecrets forgets every version of every secret of a tenant, and may be
+// repeated. It returns ErrKeyRevoked.
+func (t *Table) DeleteSecrets(ctx context.Context, tenantID string, by By) error {
+	err := t.deleteSecrets(ctx, tenantID, "", by)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func (t *Table) deleteSecrets(ctx context.Context, tenantID, prefix string, by By) error {
 	return t.again(ctx, func() error {
-		rows, err := t.secretRows(ctx, tenantID, name+"#")
+		rows, err := t.secretRows(ctx, tenantID, prefix)
 		if err != nil {
 			return err
 		}
 		if len(rows) == 0 {
 			return ErrNotFound
 		}
-		return settled(t.commit(ctx, tenantID, by.changing(secretFacts(rows[len(rows)-1].Secret), nil), func(tx *dynamo.WriteTx) {
+		var before map[string]string
+		if prefix != "" {
+			before = secretFacts(rows[len(rows)-1].Secret)
+		}
+		return settled(t.commit(ctx, tenantID, by.changing(before, nil), func(tx *dynamo.WriteTx) {
 			for _, r := range rows {
 				tx.Delete(t.items.Delete("PK", r.PK).Range("SK", r.SK).If("attribute_exists(PK)"))
 			}
@@ -99,6 +117,6 @@ func (t *Table) DeleteSecret(ctx context.Context, tenantID, name string, by By) 
 }
 
 func (t *Table) secretRows(ctx context.Context, tenantID, prefix string) (rows []secretRow, err error) {
-	err = t.items.Get("PK", tenantPK(tenantID)).Range("SK", dynamo.BeginsWith, secretPrefix+prefix).Consistent(true).All(ctx, &rows)
+	err = t.items.Get("PK", tenantPK(tenantID)).Range("SK", dynamo.BeginsWith, "SECRET#"+prefix).Consistent(true).All(ctx, &rows)
 	return rows, read(err)
 }

@@ -26,11 +26,11 @@ type store interface {
 	EndRemoval(ctx context.Context, tenantID string, by table.By) error
 }
 
-// secrets is where the values of tenants' secrets are kept.
+// secrets is where tenants' secrets are kept.
 type secrets interface {
-	// RemoveSecrets removes all of a tenant whose removal has begun. Again, or where
-	// there are none, it does nothing.
-	RemoveSecrets(ctx context.Context, tenantID string) error
+	// DeleteSecrets forgets every secret of a tenant. Where there are none it does
+	// nothing.
+	DeleteSecrets(ctx context.Context, tenantID string, by table.By) error
 }
 
 type objects interface {
@@ -111,23 +111,24 @@ func (r remover) quieten(ctx context.Context, tn tenant.Tenant) error {
 
 // remove removes all that is the tenant's, and then says so. Before anything goes,
 // nothing may be alive, nothing be paid for any more, and the audit trail be exported
-// to its end: what the operator keeps of the tenant is that export.
+// to its end: what the operator keeps of the tenant is that export. Events that come
+// later stay until they are exported too, and forget themselves.
 func (r remover) remove(ctx context.Context, tn tenant.Tenant) error {
-	err := r.store.BeginRemoval(ctx, tn.ID)
+	until, whole, err := r.store.TrailExported(ctx, tn.ID)
+	if err != nil {
+		return err
+	}
+	if !whole && tn.RemovingAt.IsZero() {
+		return r.wait(ctx, tn, "the audit trail is not exported to its end")
+	}
+	err = r.store.BeginRemoval(ctx, tn.ID)
 	if errors.Is(err, table.ErrAlive) || errors.Is(err, table.ErrBilled) {
 		return r.wait(ctx, tn, err.Error())
 	}
 	if err != nil {
 		return err
 	}
-	until, whole, err := r.store.TrailExported(ctx, tn.ID)
-	if err != nil {
-		return err
-	}
-	if !whole {
-		return r.wait(ctx, tn, "the audit trail is not exported to its end")
-	}
-	if err := r.secrets.RemoveSecrets(ctx, tn.ID); err != nil {
+	if err := r.secrets.DeleteSecrets(ctx, tn.ID, r.by("secret.delete", tn.ID)); err != nil {
 		return err
 	}
 	gone, err := all(ctx, func() (int, error) { return r.objects.Remove(ctx, tn.ID) })

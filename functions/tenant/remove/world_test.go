@@ -391,7 +391,7 @@ func (w *world) left() (keys []string) {
 	return keys
 }
 
-// gone fails unless nothing is left of the tenant but its tombstone and the event of
+// gone fails unless nothing is left of the tenant but its tombstone and the events of
 // its removal, with others that the test makes.
 func (w *world) gone(others ...string) {
 	w.t.Helper()
@@ -405,16 +405,18 @@ func (w *world) gone(others ...string) {
 	}
 	events, err := w.store.AuditTrail(w.t.Context(), w.tenant, 100)
 	w.must(err)
-	removals := 0
+	removals, secrets := 0, 0
 	for _, e := range events {
-		if e.Action == "tenant.remove" && e.Actor == actor && e.Target == w.tenant {
+		if mine := e.Actor == actor && e.Target == w.tenant; mine && e.Action == "tenant.remove" {
 			removals++
+		} else if mine && e.Action == "secret.delete" {
+			secrets++
 		} else if !slices.Contains(others, e.Action) {
 			w.t.Fatalf("an event is left: %+v", e)
 		}
 	}
-	if left := w.left(); removals != 1 || len(left) != 1+len(events) || left[len(left)-1] != "T#"+w.tenant+" TENANT" {
-		w.t.Fatalf("%d events of the removal; left are %v", removals, left)
+	if left := w.left(); removals != 1 || secrets != 1 || len(left) != 1+len(events) || left[len(left)-1] != "T#"+w.tenant+" TENANT" {
+		w.t.Fatalf("%d and %d events of the removal; left are %v", removals, secrets, left)
 	}
 	due, err := w.store.ClosedDue(w.t.Context(), w.clock.Now().Add(1000*aDay), 10)
 	if w.must(err); len(due) != 0 {
