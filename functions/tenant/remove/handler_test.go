@@ -144,6 +144,11 @@ func TestNothingComesBackWhoeverActsDuringARemoval(t *testing.T) {
 			}
 			break
 		}
+		if tn, err := w.store.Tenant(t.Context(), w.tenant); err == nil && tn.RemovingAt.IsZero() { // the refusal is exported first
+			w.clock.Advance(3 * aDay)
+			w.export(w.tenant, audit.Day(w.clock.Now().Add(-2*aDay)))
+			w.before = w.contents()
+		}
 		w.round()
 		w.gone("request.refused")
 	}
