@@ -95,8 +95,7 @@ type Start struct {
 
 // StartRun moves a run from the queue to starting in one transaction and
 // returns it with the tenant's new load. It returns ErrStale when the load, the
-// queue entry or the run has moved since they were read, the cap is reached, or the
-// tenant is not active.
+// queue entry or the run has moved since they were read, or the cap is reached.
 func (t *Table) StartRun(ctx context.Context, tenantID string, s Start) (task.Run, tenant.Load, error) {
 	row, err := t.runRow(ctx, tenantID, s.Entry.Run)
 	if err != nil {
@@ -128,7 +127,6 @@ func (t *Table) StartRun(ctx context.Context, tenantID string, s Start) (task.Ru
 		tx.Put(t.items.Put(newTaskRow(tenantID, tk.Task, tk.Version+1)).If("'Version' = ?", tk.Version))
 	}
 	tx.Put(t.items.Put(t.moved(tenantID, "scheduler", "run.start", row.Run, run, "")))
-	tx.Check(t.items.Check("PK", tenantPK(tenantID)).Range("SK", tenantSK).If("'Tenant'.'Entitlement'.'State' = ?", tenant.Active))
 	err = transacted(tx.Run(ctx))
 	var c *conditionFailed
 	if errors.As(err, &c) || errors.Is(err, errRaced) {

@@ -93,7 +93,7 @@ var Functions = []Function{
 	runner("uploads", "Hands out upload URLs for a run's artifacts.", use(Table, Get), use(Bucket, Write)),
 	runner("finish", "Stores a run's result and answers the state machine.", use(Table, Get, Put), use(Workflow, Answer)),
 
-	function("scheduler", 20*time.Second, "Picks waiting runs fairly and starts them.", use(Table, Get, Query, Put, Update, Delete, Check), use(TableIndex("GSI2"), Query), use(Workflow, Start)).
+	function("scheduler", 20*time.Second, "Picks waiting runs fairly and starts them.", use(Table, Get, Query, Put, Update, Delete), use(TableIndex("GSI2"), Query), use(Workflow, Start)).
 		with(timing...).with("OUTPOST_FLEET_CAP", metrics),
 	function("workflow/launch", 60*time.Second, "Makes an attempt and launches its container.",
 		use(Table, Get, Put), use(Cluster, Run, Stop), use(PlatformSecret, Read), use(Workflow, Answer)).
