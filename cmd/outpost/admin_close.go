@@ -49,6 +49,10 @@ func (s *session) showClosed(t client.Tenant, asJSON bool) error {
 	if asJSON {
 		return s.writeJSON(t)
 	}
+	if !t.DataRemovedAt.IsZero() {
+		_, err := fmt.Fprintf(s.stdout, "%s is closed since %s; its data were removed on %s\n", t.ID, when(t.ClosedAt), when(t.DataRemovedAt))
+		return err
+	}
 	_, err := fmt.Fprintf(s.stdout, "%s (%s) is closed since %s; its data are removed on %s\n", t.ID, table.Clean(t.Name), when(t.ClosedAt), when(t.DataRemovalAt))
 	return err
 }

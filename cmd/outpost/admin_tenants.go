@@ -87,7 +87,7 @@ func (s *session) showTenant(t client.Tenant, asJSON bool) error {
 	}
 	if err := s.showFacts([][2]string{
 		{"tenant", t.ID}, {"name", t.Name}, {"email", t.Email}, {"plan", t.Plan}, {"plan by", t.PlanSource}, {"state", t.State}, {"created", when(t.CreatedAt)},
-		{"closed", when(t.ClosedAt)}, {"data until", when(t.DataRemovalAt)}, {"api key", t.APIKey},
+		{"closed", when(t.ClosedAt)}, {"data until", when(t.DataRemovalAt)}, {"data removed", when(t.DataRemovedAt)}, {"api key", t.APIKey},
 	}); err != nil {
 		return err
 	}

@@ -197,7 +197,7 @@ func TestTenantsAreListedThroughAllPagesAndWhatIsLeftIsSaid(t *testing.T) {
 	var script apitest.Script
 	for n := range 130 {
 		script.Tenants = append(script.Tenants, map[string]any{"id": fmt.Sprintf("ten_01KAR5G5M0000000000000%04d", n), "name": fmt.Sprint("team-", n), "email": "a@b.example", "plan": "free", "plan_source": "stripe",
-			"state": "active", "overrides": map[string]any{}, "created_at": "2026-11-23T10:00:00Z", "closed_at": nil, "data_removal_at": nil, "limits": map[string]any{"runs_per_day": nil,
+			"state": "active", "overrides": map[string]any{}, "created_at": "2026-11-23T10:00:00Z", "closed_at": nil, "data_removal_at": nil, "data_removed_at": nil, "limits": map[string]any{"runs_per_day": nil,
 				"concurrent_runs": 1, "agents": []any{"claude"}, "max_timeout_seconds": 300, "weight": 1, "requests_per_minute": 600}})
 	}
 	api := apitest.Start(t, script)

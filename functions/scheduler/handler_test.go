@@ -378,3 +378,61 @@ func TestTheSchedulerSurvivesACrashAtEveryStep(t *testing.T) {
 		}
 	}
 }
+
+func TestASuspendedTenantsRunsWaitUntilItIsReinstated(t *testing.T) {
+	w := newWorld(t)
+	tk := w.Submit(3)
+	state := func(s tenant.State) {
+		t.Helper()
+		now := w.Clock.Now()
+		_, err := w.ChangeTenant(t.Context(), w.Tenant, table.By{Audit: audit.Event{ID: id.New(id.Audit, now), At: now, Action: "tenant.update"}},
+			func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(tenant.Change{State: &s}) })
+		w.Must(err)
+	}
+	state(tenant.Suspended)
+	for range 2 {
+		w.wake(w.s, w.Tenant)
+	}
+	if l := w.Load(); l.Waiting != 3 || l.Running != 0 {
+		t.Errorf("suspended, its load is %+v", l)
+	}
+	for _, r := range tk.Runs {
+		if got := w.Read(r.ID); got.State != task.Queued || !got.CancelRequestedAt.IsZero() {
+			t.Errorf("suspended, a run is %s", got.State)
+		}
+	}
+	state(tenant.Active)
+	w.wake(w.s, w.Tenant)
+	if l := w.Load(); l.Waiting != 0 || l.Running != 3 {
+		t.Errorf("reinstated, its load is %+v", l)
+	}
+}
+
+// suspending is a store by which the operator is faster than the scheduler.
+type suspending struct {
+	store
+	suspend func()
+}
+
+func (s suspending) Queue(ctx context.Context, tenantID string, limit int) ([]table.QueueEntry, error) {
+	s.suspend()
+	return s.store.Queue(ctx, tenantID, limit)
+}
+
+func TestATenantThatIsSuspendedWhileTheSchedulerLooksStartsNothing(t *testing.T) {
+	w := newWorld(t)
+	w.Submit(3)
+	var once sync.Once
+	w.s.store = suspending{w.s.store, func() {
+		once.Do(func() {
+			now, suspended := w.Clock.Now(), tenant.Suspended
+			_, err := w.ChangeTenant(t.Context(), w.Tenant, table.By{Audit: audit.Event{ID: id.New(id.Audit, now), At: now, Action: "tenant.update"}},
+				func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(tenant.Change{State: &suspended}) })
+			w.Must(err)
+		})
+	}}
+	w.wake(w.s, w.Tenant)
+	if l := w.Load(); l.Waiting != 3 || l.Running != 0 {
+		t.Errorf("its load is %+v", l)
+	}
+}

@@ -52,6 +52,8 @@ func (c cloud) kind(e Environment, text string) topology.Resource {
 		return topology.TableIndex(strings.TrimPrefix(rest, "/index/"))
 	case r.Type == "AWS::S3::Bucket" && slices.ContainsFunc(artifact.Kinds, func(k artifact.Kind) bool { return rest == "/"+k.Prefix+"/*" }):
 		return topology.Bucket
+	case r.Type == "AWS::S3::Bucket" && rest == "":
+		return topology.BucketKeys
 	case r.Type == "AWS::S3::Bucket" && rest == "/audit/*":
 		return topology.AuditObjects
 	case r.Type == "AWS::KMS::Key" && rest == "":

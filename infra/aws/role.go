@@ -80,6 +80,8 @@ func (d *deployment) arns(scope constructs.Construct, r topology.Resource) []str
 			arns = append(arns, *d.data.bucket.BucketArn()+"/"+k.Prefix+"/*")
 		}
 		return arns
+	case topology.BucketKeys:
+		return []string{*d.data.bucket.BucketArn()}
 	case topology.AuditObjects:
 		return []string{*d.data.bucket.BucketArn() + "/" + artifact.AuditPrefix + "/*"}
 	case topology.Key:
@@ -110,6 +112,12 @@ func (d *deployment) tenantSecrets() string { return d.prefix() + "/tenants/" }
 // conditions narrow what ARNs cannot.
 func (d *deployment) conditions(scope constructs.Construct, r topology.Resource) map[string]any {
 	switch r {
+	case topology.BucketKeys:
+		var prefixes []string
+		for _, k := range artifact.Kinds {
+			prefixes = append(prefixes, k.Prefix+"/*")
+		}
+		return condition("StringLike", "s3:prefix", prefixes...)
 	case topology.TaskDefinitions, topology.Containers:
 		return condition("ArnEquals", "ecs:cluster", d.arn(scope, "ecs", "cluster/"+d.prefix()))
 	}

@@ -20,7 +20,8 @@ type Tenant struct {
 	Limits    Limits           `json:"limits"` // the plan's, with the overrides applied
 	CreatedAt string           `json:"created_at"`
 	ClosedAt  *string          `json:"closed_at"`
-	RemovalAt *string          `json:"data_removal_at"` // when a closed tenant's data are removed, or were
+	RemovalAt *string          `json:"data_removal_at"` // from when on a closed tenant's data are removed
+	RemovedAt *string          `json:"data_removed_at"` // when they had gone
 }
 
 // Limits are what a tenant may do. A null means without limit.
@@ -42,7 +43,7 @@ func ViewTenant(t tenant.Tenant) (Tenant, error) {
 	}
 	v := Tenant{ID: t.ID, Name: t.Name, Email: t.Email, Plan: t.Entitlement.Plan, Source: string(cmp.Or(t.PlanSource, tenant.ByOperator)), State: string(t.Entitlement.State),
 		Overrides: t.Entitlement.Overrides, CreatedAt: stamp(t.CreatedAt),
-		ClosedAt: timeOrNull(t.ClosedAt), RemovalAt: timeOrNull(t.RemovalAt()),
+		ClosedAt: timeOrNull(t.ClosedAt), RemovalAt: timeOrNull(t.RemovalAt()), RemovedAt: timeOrNull(t.RemovedAt),
 		Limits: Limits{ConcurrentRuns: limits.ConcurrentRuns, Agents: limits.Included(agent.Names()), MaxTimeoutSeconds: int(limits.MaxTimeout.Seconds()),
 			Weight: limits.Weight, RequestsPerMinute: limits.RequestsPerMinute}}
 	if limits.RunsPerDay != plan.Unlimited {

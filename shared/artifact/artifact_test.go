@@ -186,6 +186,46 @@ func TestAgainstARealS3Server(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a tenant's artifacts are removed, and nothing else", func(t *testing.T) {
+		const mine, other = "ten_01KARG8S2X9V5T1M3N4P6Q7R8S", "ten_01KARG8S2X9V5T1M3N4P6Q7R8T"
+		client := awss3.NewFromConfig(cfg, func(o *awss3.Options) { o.UsePathStyle = true })
+		put := func(key string) {
+			if _, err := client.PutObject(ctx, &awss3.PutObjectInput{Bucket: &name, Key: &key, Body: strings.NewReader("x")}); err != nil {
+				t.Error(err)
+			}
+		}
+		const logs = 1001 // more than a page
+		var wait sync.WaitGroup
+		for w := range 13 {
+			wait.Go(func() {
+				for n := w; n < logs; n += 13 {
+					put(artifact.Key(mine, "run_"+strconv.Itoa(n), 1, task.ArtifactLog))
+				}
+			})
+		}
+		wait.Wait()
+		put(artifact.Key(mine, "run_a", 1, task.ArtifactPatch))
+		kept := []string{artifact.Key(other, "run_a", 1, task.ArtifactPatch), artifact.Key(other, "run_a", 1, task.ArtifactLog), artifact.AuditFile(mine, "2026-11-23"),
+			"results/" + mine + "x/run/1/patch.diff", mine + "/results/x"}
+		for _, key := range kept {
+			put(key)
+		}
+		for _, want := range []int{1001, 1, 0, 0} { // a page of logs with the one result, what is left, and nothing
+			if removed, err := store.Remove(ctx, mine); err != nil || removed != want {
+				t.Errorf("%d were removed, not %d: %v", removed, want, err)
+			}
+		}
+		for _, key := range kept {
+			if _, err := store.Get(ctx, key, 10); err != nil {
+				t.Errorf("%s: %v", key, err)
+			}
+		}
+		for _, bad := range []string{"", "ten_", "ten_a", "/", "../audit", other + "/", "run_01KARG8S2X9V5T1M3N4P6Q7R8S"} {
+			if removed, err := store.Remove(ctx, bad); err == nil || removed != 0 {
+				t.Errorf("%q: %d were removed", bad, removed)
+			}
+		}
+	})
 	t.Run("an empty artifact", func(t *testing.T) {
 		to, headers := presign(t, announce(task.ArtifactPatch, ""))
 		if status := put(t, to, headers, ""); status != 200 {

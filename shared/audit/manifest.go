@@ -82,6 +82,10 @@ func Day(at time.Time) string { return at.UTC().Format(time.DateOnly) }
 // Day is the UTC day that an event is exported with: that of the time in its id.
 func (e Event) Day() string { return Day(id.Time(e.ID)) }
 
+// LateDays is for how many days after an export its day is looked at again, for
+// events that came later than anything should.
+const LateDays = 2
+
 // Begin returns the first moment of a day, the zero time for an empty one.
 func Begin(day string) (time.Time, error) {
 	if day == "" {

@@ -53,11 +53,11 @@ func (t *Table) Keys(ctx context.Context, tenantID string) ([]Key, error) {
 func (t *Table) CreateKey(ctx context.Context, tenantID string, k Key, by By) error {
 	k.Tenant = tenantID
 	return t.again(ctx, func() error {
-		slots, err := t.slots(ctx, tenantID)
+		keys, err := t.keyring(ctx, tenantID)
 		if err != nil {
 			return err
 		}
-		slot, full := t.takeSlot(tenantID, slots, k)
+		slot, full := t.takeSlot(tenantID, keys.slots, k)
 		if full != nil {
 			// An answer may have been lost: the key itself may stand in the last place.
 			if there, err := t.KeyByHash(ctx, k.Hash); err == nil && there.ID == k.ID && there.Tenant == tenantID {
@@ -69,6 +69,7 @@ func (t *Table) CreateKey(ctx context.Context, tenantID string, k Key, by By) er
 			tx.Put(t.items.Put(newKeyRow(k)).If("attribute_not_exists(PK)"))
 			tx.Check(t.unchangedTenant(tenantID, k.Entitlement.Version))
 			tx.Put(slot)
+			tx.Update(t.add(tenantID))
 		})
 		var c *conditionFailed
 		switch {
@@ -149,7 +150,7 @@ func (t *Table) changeKey(ctx context.Context, tenantID, keyID string, by By, ru
 		} else if err != nil {
 			return err
 		}
-		slots, err := t.slots(ctx, tenantID)
+		keys, err := t.keyring(ctx, tenantID)
 		if err != nil {
 			return err
 		}
@@ -159,13 +160,13 @@ func (t *Table) changeKey(ctx context.Context, tenantID, keyID string, by By, ru
 			if successor, by.Idempotency, err = next(changed); err != nil {
 				return err
 			}
-			if follows, err = t.takeSlot(tenantID, slots, successor); err != nil {
+			if follows, err = t.takeSlot(tenantID, keys.slots, successor); err != nil {
 				return err
 			}
 		}
 		// One transaction cannot touch a row twice: the condition stands on the write.
 		if by.KeyHash == was.Key.Hash {
-			if was.Key.State != KeyActive {
+			if was.Key.State != KeyActive || was.Key.Entitlement.State == tenant.Closed {
 				return ErrKeyRevoked
 			}
 			by.KeyHash = ""
@@ -177,12 +178,13 @@ func (t *Table) changeKey(ctx context.Context, tenantID, keyID string, by By, ru
 		return settled(t.commit(ctx, tenantID, by.changing(keyFacts(was.Key), facts), func(tx *dynamo.WriteTx) {
 			tx.Put(t.items.Put(newKeyRow(changed)).If("'Key'.'State' = ? AND ExpiresUnix = ? AND 'Key'.'Entitlement'.'Version' = ?",
 				was.Key.State, was.ExpiresUnix, was.Key.Entitlement.Version))
-			if s, ok := slotOf(slots, changed.Hash); ok {
+			if s, ok := slotOf(keys.slots, changed.Hash); ok {
 				t.moveSlot(tx, s, changed)
 			}
 			if follows != nil {
 				tx.Put(t.items.Put(newKeyRow(successor)).If("attribute_not_exists(PK)"))
 				tx.Put(follows)
+				tx.Update(t.add(tenantID))
 			}
 		}))
 	})

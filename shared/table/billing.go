@@ -38,8 +38,17 @@ type billingRow struct {
 
 type customerRow struct {
 	key
-	Tenant string
+	GSI1PK, GSI1SK string
+	Tenant         string
 }
+
+// newCustomerRow lists the customer under its tenant, whose customers are removed
+// with it: also those who were deleted at Stripe.
+func newCustomerRow(tenantID, customer string) customerRow {
+	return customerRow{key{customerPK(customer), customerSK}, customersPK(tenantID), customer, tenantID}
+}
+
+func customersPK(tenantID string) string { return tenantPK(tenantID) + "#CUSTOMERS" }
 
 type seenRow struct {
 	key
@@ -133,7 +142,7 @@ func (t *Table) BindCustomer(ctx context.Context, tenantID, customer string, by 
 			}
 			bound, row.Billing.Customer = customer, customer
 		}
-		keys, err := t.slots(ctx, tenantID)
+		keys, err := t.keyring(ctx, tenantID)
 		if err != nil {
 			return err
 		}
@@ -154,7 +163,7 @@ func (t *Table) BindCustomer(ctx context.Context, tenantID, customer string, by 
 			t.replace(tx, was, now, keys)
 			t.putBilling(tx, row, true)
 			if bind {
-				tx.Put(t.items.Put(customerRow{key{customerPK(customer), customerSK}, tenantID}).If("attribute_not_exists(PK) OR Tenant = ?", tenantID))
+				tx.Put(t.items.Put(newCustomerRow(tenantID, customer)).If("attribute_not_exists(PK) OR Tenant = ?", tenantID))
 			}
 		}))
 	})
@@ -219,7 +228,7 @@ func (t *Table) Entitle(ctx context.Context, tenantID string, look Look, by By) 
 // entitle writes what Entitle decided on; a look that found nothing new leaves no
 // audit event.
 func (t *Table) entitle(ctx context.Context, was, now tenant.Tenant, last tenant.Billing, row billingRow, event string, by By) error {
-	keys, err := t.slots(ctx, was.ID)
+	keys, err := t.keyring(ctx, was.ID)
 	if err != nil {
 		return err
 	}

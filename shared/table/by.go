@@ -25,16 +25,17 @@ type By struct {
 // giving returns by and a tenant's keys for a change that gives all of them an
 // entitlement: a transaction touches the caller's own key once, to check it and
 // to change it.
-func (by By) giving(e tenant.Entitlement, keys []slotRow) (By, []slotRow) {
+func (by By) giving(e tenant.Entitlement, keys keyring) (By, keyring) {
 	var others []slotRow
-	for _, k := range keys {
+	for _, k := range keys.slots {
 		if k.Hash == by.KeyHash {
 			by.gets = &e
 		} else {
 			others = append(others, k)
 		}
 	}
-	return by, others
+	keys.slots = others
+	return by, keys
 }
 
 // commit carries out writes in one transaction with the check of the key and
@@ -91,12 +92,12 @@ func (t *Table) keep(tenantID string, i Idempotency) *dynamo.Put {
 		If("attribute_not_exists(PK) OR ExpiresAt <= ?", now.Unix())
 }
 
-// isGood is the condition that a key is the tenant's, not revoked and not
-// expired; its values are those of good.
-const isGood = "'Key'.'State' = ? AND 'Key'.'Tenant' = ? AND (ExpiresUnix = ? OR ExpiresUnix > ?)"
+// isGood is the condition that a key is the tenant's, not revoked and not expired,
+// and the tenant not closed; its values are those of good.
+const isGood = "'Key'.'State' = ? AND 'Key'.'Tenant' = ? AND 'Key'.'Entitlement'.'State' <> ? AND (ExpiresUnix = ? OR ExpiresUnix > ?)"
 
 func (t *Table) good(tenantID string) []any {
-	return []any{KeyActive, tenantID, 0, t.clock.Now().Unix()}
+	return []any{KeyActive, tenantID, tenant.Closed, 0, t.clock.Now().Unix()}
 }
 
 // goodKey checks that a key is good.

@@ -24,7 +24,10 @@ var (
 
 	ErrTooManyKeys = errors.New("the tenant has as many keys as it can")
 
-	ErrKeyRevoked          = errors.New("the API key is revoked or expired")     // of Admit
+	ErrAlive  = errors.New("a run of the tenant has not ended")       // of MarkQuiet and BeginRemoval
+	ErrBilled = errors.New("money may still be taken through Stripe") // of BeginRemoval
+
+	ErrKeyRevoked          = errors.New("the API key is revoked or expired")     // or its tenant closed; of Admit and of what By does
 	ErrTenantInactive      = errors.New("the tenant is not active")              // of Admit
 	ErrLimitsChanged       = errors.New("the tenant's limits changed meanwhile") // of Admit
 	ErrIdempotencyMismatch = errors.New("the idempotency key was used with another body")

@@ -28,6 +28,7 @@ var open = map[string]string{
 	"LeaseExport":         "the exporter's",
 	"SaveExport":          "the exporter's",
 	"BilledTenants":       "the reconciler's list",
+	"ClosedDue":           "the remover's list",
 	"TenantOfCustomer":    "finds the tenant of Stripe's customer, who is told by Stripe's signature",
 	"EventActed":          "of an event that Stripe signed",
 }
@@ -126,8 +127,15 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			s, err := b.Standing(ctx, who)
 			return err == nil && s.Load.Waiting == 0 && s.Load.Running == 0 // its own, which its changes of plan made
 		},
-		"Tenant": func() bool { got, err := b.Tenant(ctx, who); return err == nil && got.ID == who },
-		"Secret": func() bool { _, err := b.Secret(ctx, who, "OPENAI_API_KEY"); return notFound(err) },
+		"InflightOf":    func() bool { got, err := b.InflightOf(ctx, who); return err == nil && len(got) == 0 },
+		"MarkQuiet":     func() bool { return errors.Is(b.MarkQuiet(ctx, who), table.ErrStale) },
+		"BeginRemoval":  func() bool { return errors.Is(b.BeginRemoval(ctx, who), table.ErrStale) },
+		"RemoveRows":    func() bool { _, err := b.RemoveRows(ctx, who, later); return errors.Is(err, table.ErrStale) },
+		"DeleteSecrets": func() bool { return b.DeleteSecrets(ctx, who, by("secret.delete")) == nil },
+		"EndRemoval":    func() bool { return errors.Is(b.EndRemoval(ctx, who, by("tenant.remove")), table.ErrStale) },
+		"TrailExported": func() bool { _, whole, err := b.TrailExported(ctx, who); return err == nil && !whole },
+		"Tenant":        func() bool { got, err := b.Tenant(ctx, who); return err == nil && got.ID == who },
+		"Secret":        func() bool { _, err := b.Secret(ctx, who, "OPENAI_API_KEY"); return notFound(err) },
 		"StartRun": func() bool {
 			_, _, err := b.StartRun(ctx, who, table.Start{Entry: table.QueueEntry{Run: queued.ID, Task: tk.ID}, Cap: 9, LeaseUntil: later})
 			return refused(err)
@@ -237,7 +245,6 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 		"MoveDeposit":   func() bool { return errors.Is(b.MoveDeposit(ctx, who, lease, table.Deposit{}), table.ErrStale) },
 		"EndLease":      func() bool { return b.EndLease(ctx, who, lease) == nil },
 		"ForgetEmptied": func() bool { return b.ForgetEmptied(ctx, who, 0) == nil },
-		"DeleteSecrets": func() bool { return b.DeleteSecrets(ctx, who, by("secret.delete")) == nil },
 		"DeleteSecret":  func() bool { return notFound(b.DeleteSecret(ctx, who, "OPENAI_API_KEY", by("secret.delete"))) },
 		"PutSecret": func() bool {
 			return b.PutSecret(ctx, who, table.Sealed{Name: "XAI_API_KEY", Version: 1, SetAt: start}, by("secret.put")) == nil

@@ -73,6 +73,14 @@ func inflightSK(due time.Time, tenant, runID string) string {
 	return fmt.Sprintf("%015d#%s#%s", due.UnixMilli(), tenant, runID)
 }
 
+// closedPK is the partition of the index that lists closed tenants by when there is
+// something to do for them.
+const closedPK = "CLOSED"
+
+func closedSK(due time.Time, tenant string) string {
+	return fmt.Sprintf("%015d#%s", due.UnixMilli(), tenant)
+}
+
 // secretsSK begins the keys of a tenant's secrets too.
 const secretsSK = "SECRET"
 

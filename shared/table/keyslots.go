@@ -23,9 +23,52 @@ type slotRow struct {
 
 func slotSK(n int) string { return fmt.Sprintf("KEYSLOT#%02d", n) }
 
-func (t *Table) slots(ctx context.Context, tenantID string) (rows []slotRow, err error) {
+// ringRow counts the keys that a tenant was ever given. Who hands something to all
+// keys does so under the condition that none was added since it read them. It lies
+// before the places, so that the count is never newer than they are.
+type ringRow struct {
+	key
+	Added int
+}
+
+func ringKey(tenantID string) key { return key{tenantPK(tenantID), slotSK(0)} }
+
+// keyring is what was read of a tenant's places.
+type keyring struct {
+	slots []slotRow
+	added int
+}
+
+func (t *Table) keyring(ctx context.Context, tenantID string) (ring keyring, err error) {
+	var rows []struct {
+		slotRow
+		Added int
+	}
 	err = t.items.Get("PK", tenantPK(tenantID)).Range("SK", dynamo.BeginsWith, "KEYSLOT#").Consistent(true).All(ctx, &rows)
-	return rows, read(err)
+	for _, r := range rows {
+		if r.key == ringKey(tenantID) {
+			ring.added = r.Added
+		} else {
+			ring.slots = append(ring.slots, r.slotRow)
+		}
+	}
+	return ring, read(err)
+}
+
+// add is the write that counts a key that is added.
+func (t *Table) add(tenantID string) *dynamo.Update {
+	k := ringKey(tenantID)
+	return t.items.Update("PK", k.PK).Range("SK", k.SK).Add("Added", 1)
+}
+
+// none is the write that fails when a key was added since the ring was read.
+func (t *Table) none(tenantID string, ring keyring) *dynamo.Update {
+	k := ringKey(tenantID)
+	u := t.items.Update("PK", k.PK).Range("SK", k.SK).Set("Added", ring.added)
+	if ring.added == 0 {
+		return u.If("attribute_not_exists(Added) OR Added = ?", 0)
+	}
+	return u.If("Added = ?", ring.added)
 }
 
 // takeSlot is the write that gives a key the first free one of MaxKeys places. It

@@ -120,6 +120,8 @@ type ledgerRow struct {
 type tenantRow struct {
 	key
 	GSI1PK, GSI1SK string
+	GSI2PK         string `dynamo:",omitempty"` // while there is something to do for a closed tenant
+	GSI2SK         string `dynamo:",omitempty"`
 	Tenant         tenant.Tenant
 }
 
@@ -176,8 +178,13 @@ func newQueueRow(tenantID string, r task.Run) queueRow {
 // allTenants is the partition of the index that lists every tenant.
 const allTenants = "TENANTS"
 
+// newTenantRow keeps a closed tenant in the index of those who wait for something.
 func newTenantRow(tn tenant.Tenant) tenantRow {
-	return tenantRow{key: key{tenantPK(tn.ID), tenantSK}, GSI1PK: allTenants, GSI1SK: tn.ID, Tenant: tn}
+	row := tenantRow{key: key{tenantPK(tn.ID), tenantSK}, GSI1PK: allTenants, GSI1SK: tn.ID, Tenant: tn}
+	if due := tn.DueAt(); !due.IsZero() {
+		row.GSI2PK, row.GSI2SK = closedPK, closedSK(due, tn.ID)
+	}
+	return row
 }
 
 func newKeyRow(k Key) keyRow {

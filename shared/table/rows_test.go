@@ -18,7 +18,7 @@ import (
 // stored is one of each kind of row.
 var stored = []any{
 	taskRow{}, runRow{}, promptRow{}, queueRow{}, loadRow{}, meterRow{}, usageRow{}, rateRow{}, idempotencyRow{}, eventRow{},
-	auditRow{}, ledgerRow{}, tenantRow{}, keyRow{}, slotRow{}, secretRow{}, secretsRow{}, fleetRow{}, exportRow{}, exportLeaseRow{}, billingRow{}, customerRow{}, seenRow{},
+	auditRow{}, ledgerRow{}, tenantRow{}, keyRow{}, ringRow{}, slotRow{}, secretRow{}, secretsRow{}, fleetRow{}, exportRow{}, exportLeaseRow{}, billingRow{}, customerRow{}, seenRow{},
 }
 
 // Whatever the domain holds comes back from its row as it was: empty strings,

@@ -69,9 +69,9 @@ func (t *Table) Tenants(ctx context.Context, after string, limit int) (tenants [
 }
 
 // ChangeTenant applies a rule to a tenant and hands the new entitlement to the
-// rows of its keys, in one transaction. A key that is made at this moment may
-// keep the old copy: its version is stale, so that it is never obeyed. Errors of
-// the rule are returned as they are.
+// rows of its keys, of all there are at that moment, in one transaction. A tenant
+// that the rule leaves as it is gets no event; its index entries are written anew.
+// Errors of the rule are returned as they are.
 func (t *Table) ChangeTenant(ctx context.Context, tenantID string, by By, rule func(tenant.Tenant) (tenant.Tenant, error)) (changed tenant.Tenant, err error) {
 	err = t.again(ctx, func() error {
 		was, err := t.Tenant(ctx, tenantID)
@@ -81,7 +81,10 @@ func (t *Table) ChangeTenant(ctx context.Context, tenantID string, by By, rule f
 		if changed, err = rule(was); err != nil {
 			return err
 		}
-		keys, err := t.slots(ctx, tenantID)
+		if changed == was {
+			return written(t.items.Put(newTenantRow(was)).If("'Tenant'.'Entitlement'.'Version' = ?", was.Entitlement.Version).Run(ctx), errRaced)
+		}
+		keys, err := t.keyring(ctx, tenantID)
 		if err != nil {
 			return err
 		}
@@ -100,12 +103,13 @@ func (t *Table) ChangeTenant(ctx context.Context, tenantID string, by By, rule f
 // new ones: the tenant is back in the waiting index, so that the scheduler finds it
 // though its wakeup be lost, and a scheduler that judged by the old ones parks it
 // no more.
-func (t *Table) replace(tx *dynamo.WriteTx, was, now tenant.Tenant, keys []slotRow) {
+func (t *Table) replace(tx *dynamo.WriteTx, was, now tenant.Tenant, keys keyring) {
 	tx.Put(t.items.Put(newTenantRow(now)).If("'Tenant'.'Entitlement'.'Version' = ?", was.Entitlement.Version))
 	if now.Entitlement == was.Entitlement {
 		return
 	}
-	for _, k := range keys {
+	tx.Update(t.none(was.ID, keys))
+	for _, k := range keys.slots {
 		tx.Update(t.items.Update("PK", keyPK(k.Hash)).Range("SK", keySK).Set("'Key'.'Entitlement'", now.Entitlement).If("attribute_exists(PK)"))
 	}
 	tx.Update(t.waits(now.ID).Add("Waiting", 0).Add("Running", 0).Add("Version", 1))

@@ -3,7 +3,6 @@ package tenant
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"outpost/shared/plan"
 )
@@ -47,15 +46,4 @@ func (t Tenant) Apply(c Change) (Tenant, error) {
 	}
 	t.Entitlement.Version++
 	return t, nil
-}
-
-// Close returns the tenant closed at a time, for ever. One that is closed stays
-// as it is.
-func (t Tenant) Close(at time.Time) Tenant {
-	if t.Entitlement.State == Closed {
-		return t
-	}
-	t.Entitlement.State, t.ClosedAt = Closed, at
-	t.Entitlement.Version++
-	return t
 }

@@ -47,6 +47,8 @@ type Tenant struct {
 	PlanSource  PlanSource
 	CreatedAt   time.Time
 	ClosedAt    time.Time // zero while it is not closed
+	QuietAt     time.Time // when a closed tenant was first seen to have no run alive
+	RemovingAt  time.Time // when the removal of its data began
 	RemovedAt   time.Time // when its data were removed; zero before
 }
 
@@ -58,18 +60,6 @@ const (
 	ByOperator PlanSource = "operator"
 	ByStripe   PlanSource = "stripe"
 )
-
-// KeptClosed is how long the data of a closed tenant are kept.
-const KeptClosed = 30 * 24 * time.Hour
-
-// RemovalAt is when the data of a closed tenant are removed; zero for one that is
-// not closed.
-func (t Tenant) RemovalAt() time.Time {
-	if t.ClosedAt.IsZero() {
-		return time.Time{}
-	}
-	return t.ClosedAt.Add(KeptClosed)
-}
 
 // Load is what a tenant has on the fleet. Version guards every move.
 type Load struct {

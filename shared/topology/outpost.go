@@ -29,6 +29,8 @@ var Schedules = []Schedule{
 	// A day's export begins an hour after the day; most rounds read one row.
 	{Name: "audit-export", Every: 15 * time.Minute, Function: "audit/export"},
 	{Name: "stripe-reconcile", Every: time.Hour, Function: "stripe/reconcile"},
+	// Most rounds ask an index once and find nothing to do.
+	{Name: "tenant-remove", Every: 5 * time.Minute, Function: "tenant/remove"},
 }
 
 // EventRules lists the EventBridge rules.
@@ -94,7 +96,7 @@ var Functions = []Function{
 	api("list-tenants", "Lists the tenants.", use(TableIndex("GSI1"), Query), use(PlatformSecret, Read)),
 	api("get-tenant", "Reads one tenant.", use(Table, Get)),
 	api("update-tenant", "Changes a tenant's plan, limits or state.", use(Table, Get, Query, Put, Update), use(Queue(Wakeups), Send)),
-	api("close-tenant", "Closes a tenant for ever.", use(Table, Get, Query, Put, Update)),
+	api("close-tenant", "Closes a tenant for ever and ends its runs.", use(Table, Get, Query, Put, Update, Delete), use(TableIndex("GSI2"), Query)),
 
 	api("list-audit-exports", "Lists a tenant's exported audit trail.", use(Table, Get, Query), use(AuditObjects, Read), use(PlatformSecret, Read)),
 
@@ -134,6 +136,9 @@ var Functions = []Function{
 		with(timing...).with(metrics),
 	function("audit/export", 5*time.Minute, "Exports each tenant's audit trail, a day at a time.",
 		use(Table, Get, Query, Put, Update), use(TableIndex("GSI1"), Query), use(AuditObjects, Read, Write)),
+	function("tenant/remove", 5*time.Minute, "Ends the runs of closed tenants, and removes their data after their time.",
+		use(Table, Get, Query, Put, Update, Delete, DeleteMany, Check), use(TableIndex("GSI1"), Query), use(TableIndex("GSI2"), Query), use(Bucket, List, Delete)).
+		keeping(InSecretsManager, use(TenantSecrets, Delete)),
 
 	function("stripe/webhook", 10*time.Second, "Puts Stripe's signed events into a queue.", use(Queue(StripeEvents), Send), use(PlatformSecret, Read)).
 		with("OUTPOST_STRIPE_PRICES", "OUTPOST_STRIPE_LIVE"),

@@ -12,6 +12,7 @@ type Permission struct {
 // The kinds of resource that a permission may be for, beside those that
 // functions use.
 const (
+	BucketKeys      Resource = "bucket/keys"             // the keys of the artifacts of runs
 	Executions      Resource = "workflow/execution"      // of the state machine
 	TaskDefinitions Resource = "cluster/task-definition" // of the workers
 	Containers      Resource = "cluster/task"            // in the cluster
@@ -21,7 +22,7 @@ const (
 // its parts.
 var tablePermissions = map[Access]string{
 	Get: "dynamodb:GetItem", Query: "dynamodb:Query", Put: "dynamodb:PutItem", Update: "dynamodb:UpdateItem",
-	Delete: "dynamodb:DeleteItem", Check: "dynamodb:ConditionCheckItem",
+	Delete: "dynamodb:DeleteItem", DeleteMany: "dynamodb:BatchWriteItem", Check: "dynamodb:ConditionCheckItem",
 }
 
 // secretPermissions name Secrets Manager's actions.
@@ -73,6 +74,10 @@ func permission(r Resource, a Access) Permission {
 		return Permission{"s3:GetObject", r}
 	case (r == Bucket || r == AuditObjects) && a == Write:
 		return Permission{"s3:PutObject", r}
+	case r == Bucket && a == List:
+		return Permission{"s3:ListBucket", BucketKeys}
+	case r == Bucket && a == Delete:
+		return Permission{"s3:DeleteObject", r}
 	case r == Key && a == Decrypt:
 		return Permission{"kms:Decrypt", r}
 	case r == Key && a == Encrypt:

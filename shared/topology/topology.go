@@ -93,8 +93,9 @@ const (
 	Query    Access = "query"  // rows of one partition of the table or of an index
 	Put      Access = "put"    // a row, also within a transaction, as the next three
 	Update   Access = "update" // attributes of a row
-	Delete   Access = "delete" // a row, a message, or a secret
+	Delete   Access = "delete" // a row, an object, a message, or a secret
 	Check    Access = "check"  // a condition in a transaction
+	List     Access = "list"   // the keys of objects
 	Read     Access = "read"   // an object or a secret
 	Write    Access = "write"  // an object, or a new version of a secret
 	Create   Access = "create" // a secret
@@ -109,6 +110,9 @@ const (
 	Run      Access = "run"      // run a container
 	Stop     Access = "stop"     // stop a container
 )
+
+// DeleteMany is the right to delete rows by the batch.
+const DeleteMany Access = "delete-many"
 
 // Authorizer guards a route.
 type Authorizer string

@@ -258,7 +258,7 @@ func TestADamagedExportDoesNotStopTheChainForEver(t *testing.T) {
 	if err := w.exporter.handle(t.Context()); !errors.Is(err, artifact.ErrMissing) {
 		t.Errorf("the exporter said %v", err)
 	}
-	w.at(endOfDay.Add((lateDays+1)*aDay + time.Hour))
+	w.at(endOfDay.Add((audit.LateDays+1)*aDay + time.Hour))
 	w.export()
 	if got := w.exports(ten); len(got) != 2 {
 		t.Errorf("exported: %v", got)

@@ -12,12 +12,7 @@ import (
 	"outpost/shared/table"
 )
 
-const (
-	// lateDays is for how many days after an export its day is looked at again,
-	// for events that came later than anything should.
-	lateDays = 2
-	maxFile  = 1 << 30 // bytes
-)
+const maxFile = 1 << 30 // bytes
 
 // tenant exports a tenant's days up to one, each once, in their order. The table
 // fixes which day comes next before anything of it is stored; what is stored is
@@ -59,7 +54,7 @@ func (e exporter) exported(ctx context.Context, tenantID string, head audit.Link
 		return nil, nil
 	}
 	headDay, last, err := days(head.Day, through)
-	if err != nil || last.Sub(headDay) > lateDays*aDay {
+	if err != nil || last.Sub(headDay) > audit.LateDays*aDay {
 		return nil, err
 	}
 	file, err := e.objects.Get(ctx, artifact.AuditFile(tenantID, head.Day), maxFile)

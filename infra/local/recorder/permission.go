@@ -2,11 +2,13 @@ package recorder
 
 import (
 	"encoding/json"
+	"encoding/xml"
 	"net/http"
 	"path"
 	"slices"
 	"strings"
 
+	"outpost/shared/artifact"
 	"outpost/shared/topology"
 )
 
@@ -33,6 +35,9 @@ func permissions(c Call, req *http.Request, body []byte) []topology.Permission {
 	case "sqs":
 		return one(c.Action, topology.Queue(strings.TrimSuffix(path.Base(in.QueueUrl), ".fifo")))
 	case "s3":
+		if permissions, ok := ofMany(req, body); ok {
+			return permissions
+		}
 		if _, key, _ := strings.Cut(strings.TrimPrefix(req.URL.Path, "/"), "/"); strings.HasPrefix(key, "audit/") {
 			return one(objectAction(req.Method), topology.AuditObjects)
 		}
@@ -79,6 +84,41 @@ func tablePermissions(action, index string, items []map[string]json.RawMessage) 
 		}
 	}
 	return out
+}
+
+// ofMany are the permissions of a request that is about many objects: a list of
+// keys wants that of where they begin, a deletion those of each.
+func ofMany(req *http.Request, body []byte) (permissions []topology.Permission, ok bool) {
+	query := req.URL.Query()
+	switch {
+	case req.Method == http.MethodGet && query.Has("list-type"):
+		r := topology.Resource("bucket/of-" + query.Get("prefix")) // which no function has
+		if ofRuns(query.Get("prefix")) {
+			r = topology.BucketKeys
+		}
+		return []topology.Permission{{Action: "s3:ListBucket", Resource: r}}, true
+	case req.Method == http.MethodPost && query.Has("delete"):
+		var in struct {
+			Object []struct{ Key string }
+		}
+		_ = xml.Unmarshal(body, &in) // what cannot be read the engine refuses
+		for _, o := range in.Object {
+			p := topology.Permission{Action: "s3:DeleteObject", Resource: topology.Bucket}
+			if !ofRuns(o.Key) {
+				p.Resource = topology.AuditObjects
+			}
+			if !slices.Contains(permissions, p) {
+				permissions = append(permissions, p)
+			}
+		}
+		return permissions, true
+	}
+	return nil, false
+}
+
+// ofRuns tells whether a key, or the beginning of one, is of an artifact.
+func ofRuns(key string) bool {
+	return slices.ContainsFunc(artifact.Kinds, func(k artifact.Kind) bool { return strings.HasPrefix(key, k.Prefix+"/") })
 }
 
 func objectAction(method string) string {

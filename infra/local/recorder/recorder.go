@@ -87,7 +87,7 @@ func (r *Recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		call.Action = req.Method
 	}
 	var body []byte
-	if call.Service != "s3" {
+	if call.Service != "s3" || req.Method == http.MethodPost {
 		body = whole(req)
 	}
 	call.Needs = permissions(call, req, body)

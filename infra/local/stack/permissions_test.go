@@ -124,6 +124,7 @@ func useEverything(w *world) {
 	operator.must(http.StatusForbidden, "GET", "/v1/tasks", nil)
 
 	usesBilling(w, operator)
+	closed := usesClosing(w, operator, slow)
 
 	// An audit trail of the day before yesterday, its export, and what that is read by.
 	old := time.Now().Add(-48 * time.Hour)
@@ -139,6 +140,7 @@ func useEverything(w *world) {
 	if said, err := verify.CombinedOutput(); err != nil || !strings.Contains(string(said), "1 export, 1 event, whole.") {
 		w.t.Fatalf("verify the export: %v %s", err, said)
 	}
+	w.removes(operator, closed)
 	w.must(http.StatusOK, "GET", "/v1/audit?limit=1", nil)
 	w.must(http.StatusOK, "GET", "/v1/audit?action=task.create", nil)
 

@@ -51,7 +51,7 @@ func (a *API) createTenant(r *http.Request, body map[string]any) (int, any) {
 		plan, _ := body["plan"].(string)
 		own := merge(nil, body["limits"])
 		t := map[string]any{"id": id.New(id.Tenant, time.Now()), "name": body["name"], "email": body["email"], "plan": cmp.Or(plan, "free"), "plan_source": "operator",
-			"state": "active", "overrides": own, "limits": limitsOf(own), "created_at": at, "closed_at": nil, "data_removal_at": nil}
+			"state": "active", "overrides": own, "limits": limitsOf(own), "created_at": at, "closed_at": nil, "data_removal_at": nil, "data_removed_at": nil}
 		a.Tenants = append(a.Tenants, t)
 		return with(t, map[string]any{"api_key": a.newKey(apikey.Live)})
 	})

@@ -22,7 +22,8 @@ type Tenant struct {
 	Limits        TenantLimits `json:"limits"`
 	CreatedAt     time.Time    `json:"created_at"`
 	ClosedAt      time.Time    `json:"closed_at"`
-	DataRemovalAt time.Time    `json:"data_removal_at"`
+	DataRemovalAt time.Time    `json:"data_removal_at"` // from when on
+	DataRemovedAt time.Time    `json:"data_removed_at"`
 	APIKey        string       `json:"api_key"` // the first key itself, of one that was made just now
 
 	raw json.RawMessage
