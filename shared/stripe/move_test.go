@@ -182,25 +182,25 @@ func TestWishesAtOnceAndLostAnswersAreChargedOnce(t *testing.T) {
 
 // A day that somebody set in Stripe's dashboard is taken back too.
 func TestAnEndThatOthersHaveSetIsTakenBack(t *testing.T) {
-	s := open(t, 10)
-	customer := s.subscribe(t, "pro")
-	sub := s.Server.Subscriptions(customer)[0].ID
-	if _, err := s.sdk.Subscriptions.Update(sub, &sdk.SubscriptionParams{CancelAt: sdk.Int64(start.Add(90 * day).Unix())}); err != nil {
-		t.Fatal(err)
-	}
-	if got := s.standing(t, customer); got.Next != "free" || !got.NextAt.Equal(start.Add(90*day)) {
-		t.Errorf("%+v", got)
-	}
-	for wants, next := range map[string]string{"free": "free", "pro": ""} {
+	for wants, next := range map[string]string{"free": "free", "pro": "", "enterprise": ""} {
+		s := open(t, 10)
+		customer := s.subscribe(t, "pro")
+		sub := s.Server.Subscriptions(customer)[0].ID
+		if _, err := s.sdk.Subscriptions.Update(sub, &sdk.SubscriptionParams{CancelAt: sdk.Int64(start.Add(90 * day).Unix())}); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.standing(t, customer); got.Next != "free" || !got.NextAt.Equal(start.Add(90*day)) {
+			t.Errorf("%+v", got)
+		}
 		if err := s.wants(t, customer, wants); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.standing(t, customer); got.Next != next || (next != "" && !got.NextAt.Equal(got.PeriodEnd)) {
 			t.Errorf("%s: %+v", wants, got)
 		}
-	}
-	if err := s.Move(t.Context(), "sub_none", billing.Stay, ""); err == nil {
-		t.Error("a subscription that is not there is moved")
+		if err := s.Move(t.Context(), "sub_none", billing.Stay, ""); err == nil {
+			t.Error("a subscription that is not there is moved")
+		}
 	}
 }
 

@@ -129,7 +129,10 @@ func (s *Server) updateSubscription(r *request) (any, error) {
 	lines, err := s.lines(r.form, "items")
 	next.Metadata = r.merge("metadata", sub.Metadata)
 	card := r.text("default_payment_method")
-	atEnd, cancelAt := r.flag("cancel_at_period_end", sub.CancelAtPeriodEnd), r.whole("cancel_at", 0)
+	atEnd, cancelAt := r.flag("cancel_at_period_end", sub.CancelAtPeriodEnd), int64(0)
+	if r.text("cancel_at") != "" { // an empty one takes the day back
+		cancelAt = r.whole("cancel_at", 0)
+	}
 	details := r.at("cancellation_details")
 	next.CancellationDetails.Comment, next.CancellationDetails.Feedback = details.optional("comment"), details.optional("feedback")
 	if r.has("pause_collection") {
