@@ -88,8 +88,14 @@ func (p *payer) on(plan string) {
 // quiet waits until every event that has come about so far has acted.
 func (p *payer) quiet() {
 	p.t.Helper()
+	p.quietSince(0)
+}
+
+// quietSince waits for those behind the first ones, whose webhooks were lost.
+func (p *payer) quietSince(lost int) {
+	p.t.Helper()
 	store := table.New(dynamodb.NewFromConfig(p.AWS), "outpost", clock.System)
-	for _, e := range p.Stack.Stripe.Fake.Events() {
+	for _, e := range p.Stack.Stripe.Fake.Events()[lost:] {
 		if !slices.Contains(stripe.Events, e.Type) {
 			continue
 		}
@@ -377,5 +383,82 @@ func TestPlansFollowStripeThroughBadWebhooks(t *testing.T) {
 			}
 		}
 		p.on("free")
+	}
+}
+
+// admin runs a command of the operator's, and returns what it says.
+func (p *payer) admin(args ...string) string {
+	p.t.Helper()
+	cmd := exec.Command(filepath.Join(binaries, "outpost"), append([]string{"admin", "billing"}, args...)...)
+	cmd.Env = []string{"OUTPOST_URL=" + p.url, "OUTPOST_OPERATOR_KEY=" + p.operator.key, "STRIPE_API_BASE=" + p.Stack.Stripe.Base, "STRIPE_SECRET_KEY=" + p.Stack.Stripe.Key}
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("%v: %v\n%s", args, err, said)
+	}
+	return string(said)
+}
+
+// While no webhook arrives the operator sees what is wrong and puts it right; and
+// whoever changes a plan, the tenant reads in its trail who did and why.
+func TestTheOperatorPutsBillingRightAndEveryChangeOfPlanHasItsCause(t *testing.T) {
+	w := start(t, options(t, t.TempDir(), scriptedAgent(t, `true`), "http://127.0.0.1:9"))
+	operator := &world{t: t, url: w.url, key: w.Demo.OperatorKey, Stack: w.Stack}
+	p := newPayer(w, operator)
+	fake := p.Stack.Stripe.Fake
+	p.admin("setup")
+	if said := p.admin("setup"); !strings.Contains(said, "nothing was changed") {
+		t.Errorf("a second setup: %s", said)
+	}
+	if said := p.admin("check", "--prices", p.Stack.Stripe.Prices.String()); !strings.Contains(said, "all 2 prices") {
+		t.Error(said)
+	}
+
+	fake.FailWebhooks(standin.WebhookFaults{Drop: 1})
+	p.pays("pro")
+	if said := p.admin("show", p.tenant); !strings.Contains(said, "differs") || !strings.Contains(said, "The pro plan renews") {
+		t.Errorf("before the sync: %s", said)
+	}
+	if said := p.admin("sync", p.tenant); !strings.Contains(said, "plan") {
+		t.Error(said)
+	}
+	p.on("pro") // by the operator's sync
+	if said := p.admin("show", p.tenant); strings.Contains(said, "differs") {
+		t.Errorf("after the sync: %s", said)
+	}
+	ends(p)
+	gaveUp(p, "evt_given_up", p.customer)
+	if said := p.admin("replay"); !strings.Contains(said, "1 event went back") {
+		t.Error(said)
+	}
+	p.on("free") // by the event that was tried again
+	lost := len(fake.Events())
+	p.pays("enterprise")
+	p.on("enterprise") // by its webhook
+	p.quietSince(lost)
+	ends(p)
+	if err := w.Fire(t.Context(), "stripe-reconcile"); err != nil {
+		t.Fatal(err)
+	}
+	p.on("free") // by the comparison
+	operator.must(http.StatusOK, "PATCH", "/v1/tenants/"+p.tenant, map[string]any{"plan": "pro"})
+
+	var page struct{ Data []audit.Event }
+	if err := json.Unmarshal(p.must(http.StatusOK, "GET", "/v1/audit?limit=100", nil).body, &page); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range slices.Backward(page.Data) {
+		for _, c := range e.Changes {
+			if c.Field == "plan" && e.Action != "tenant.create" {
+				got = append(got, c.Before+" → "+c.After+" by "+e.Actor)
+				if e.Detail == "" && e.RequestID == "" {
+					t.Errorf("nothing says why: %+v", e)
+				}
+			}
+		}
+	}
+	want := []string{"free → pro by operator", "pro → free by stripe/sync", "free → enterprise by stripe/sync", "enterprise → free by stripe/reconcile", "free → pro by operator"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the trail has %q, want %q", got, want)
 	}
 }
