@@ -42,6 +42,8 @@ func newMonitoring(stack awscdk.Stack, d *deployment) *monitoringStack {
 			metric: m.lambda("audit/export", "Invocations", "Sum", 60), missing: awscloudwatch.TreatMissingData_BREACHING},
 		{id: "billing-reconcile-failing", does: "The comparison with Stripe fails: plans may be other than what is paid.", threshold: 0, periods: 2,
 			metric: m.lambda("stripe/reconcile", "Errors", "Sum", 60)},
+		{id: "billing-reconcile-silent", does: "The comparison with Stripe has not run for hours.", threshold: 1, below: true, periods: 3,
+			metric: m.lambda("stripe/reconcile", "Invocations", "Sum", 60), missing: awscloudwatch.TreatMissingData_BREACHING},
 		{id: "billing-drift", does: "The comparison with Stripe changes plans by the dozen: webhooks do not arrive.", threshold: 12, periods: 1,
 			metric: m.own(metric.PlansHealed, "Sum", 60)},
 		{id: "tenant-removal-failing", does: "Closed tenants are not looked after: runs go on, or data stay after their time.", threshold: 2, periods: 2,

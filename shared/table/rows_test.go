@@ -98,6 +98,10 @@ func fill(t *rapid.T, v reflect.Value, whole bool) {
 			if v.Type().Field(i).Tag.Get("dynamo") == "-" {
 				continue
 			}
+			if strings.Contains(v.Type().Field(i).Tag.Get("dynamo"), ",set") {
+				fillSet(t, field, whole)
+				continue
+			}
 			if v.Type().Field(i).Anonymous {
 				field = reflect.NewAt(field.Type(), field.Addr().UnsafePointer()).Elem() // the embedded key
 			}
@@ -132,6 +136,18 @@ func fill(t *rapid.T, v reflect.Value, whole bool) {
 		v.SetBool(rapid.Bool().Draw(t, "flag"))
 	default:
 		t.Fatalf("a field of kind %s: teach fill about it", v.Kind())
+	}
+}
+
+// fillSet fills a set of texts: none of them is empty or there twice, and a set
+// without any is nil.
+func fillSet(t *rapid.T, v reflect.Value, whole bool) {
+	least := 0
+	if whole {
+		least = 1
+	}
+	if texts := rapid.SliceOfNDistinct(rapid.StringN(1, 20, 60), least, 3, rapid.ID[string]).Draw(t, "set"); len(texts) > 0 {
+		v.Set(reflect.ValueOf(texts))
 	}
 }
 
