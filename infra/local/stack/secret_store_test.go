@@ -23,13 +23,14 @@ const evidenceOfOther = "testdata/permissions-secretsmanager.txt"
 // handed to the worker that needs them, others are forgotten, and no function does
 // more, or may do more, than the topology says for this store.
 func TestAWholeTaskWithSecretsInSecretsManager(t *testing.T) {
-	o := options(t, t.TempDir(), scriptedAgent(t, `echo changed >> a.txt`), "http://127.0.0.1:9")
+	o := options(t, t.TempDir(), scriptedAgent(t, `grep -q slow a.txt && sleep 120; echo changed >> a.txt`), "http://127.0.0.1:9")
 	o.Settings = maps.Clone(o.Settings)
 	o.Settings["OUTPOST_SECRET_STORE"] = string(topology.InSecretsManager)
 	w := start(t, o)
 	repo := repository(t, map[string]string{"a.txt": "a\n"})
 	body := map[string]any{"repo": repo, "prompt": "Work.", "verify": "true", "agents": []string{"codex"}}
-	n := newTenant(w, &world{t: t, url: w.url, key: w.Demo.OperatorKey}, "plover-five")
+	operator := &world{t: t, url: w.url, key: w.Demo.OperatorKey, Stack: w.Stack}
+	n := newTenant(w, operator, "plover-five")
 	missing := n.must(http.StatusUnprocessableEntity, "POST", "/v1/tasks", body)
 	if !strings.Contains(string(missing.body), "missing_secret") {
 		t.Errorf("without a key: %s", missing.body)
@@ -42,6 +43,8 @@ func TestAWholeTaskWithSecretsInSecretsManager(t *testing.T) {
 	if v := n.completed(n.submit(body).ID); v.Runs[0].State != "succeeded" {
 		t.Errorf("the run: %s %s", v.Runs[0].State, v.Runs[0].reason())
 	}
+
+	n.must(http.StatusOK, "POST", "/v1/secrets/OPENAI_API_KEY/check", nil)
 
 	// Who reads every file of every service, that of Secrets Manager among them,
 	// finds no value.
@@ -84,6 +87,12 @@ func TestAWholeTaskWithSecretsInSecretsManager(t *testing.T) {
 	n.must(http.StatusNoContent, "DELETE", "/v1/secrets/OPENAI_API_KEY", nil)
 	w.Recorder.Inject()
 	n.must(http.StatusNoContent, "PUT", "/v1/secrets/OPENAI_API_KEY", map[string]any{"value": "a-value"})
+
+	old := usesClosing(w, operator, repository(t, map[string]string{"a.txt": "slow\n"}))
+	if err := w.Fire(t.Context(), "audit-export"); err != nil {
+		t.Fatal(err)
+	}
+	w.removes(operator, old)
 
 	used := map[string]bool{}
 	for _, f := range topology.Functions {
