@@ -43,14 +43,15 @@ func authorizer(t testing.TB, r topology.Route) map[string]any {
 
 // idFor is a well-formed id of a route's noun.
 func idFor(r topology.Route) string {
-	if strings.HasPrefix(r.Path, "/v1/runs/") {
+	switch noun, _, _ := strings.Cut(strings.TrimPrefix(r.Path, "/v1/"), "/"); noun {
+	case "runs":
 		return id.ForRun(aTask, 1)
-	}
-	if strings.HasPrefix(r.Path, "/v1/keys/") {
+	case "keys":
 		return "key" + aTenant[3:]
-	}
-	if strings.HasPrefix(r.Path, "/v1/tenants/") {
+	case "tenants":
 		return aTenant
+	case "secrets":
+		return "OPENAI_API_KEY"
 	}
 	return aTask
 }
