@@ -12,7 +12,7 @@ GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 TOOLS := build/tools
 # What runs many goroutines over shared state.
 RACE := ./shared/... ./functions/scheduler ./functions/reaper ./functions/container-stopped ./functions/workflow/... \
-	./functions/worker/internal/proxy ./functions/worker/internal/report ./functions/worker/internal/sandbox ./functions/worker/internal/output \
+	./functions/stripe/reconcile ./functions/worker/internal/forward ./functions/worker/internal/proxy ./functions/worker/internal/report ./functions/worker/internal/sandbox ./functions/worker/internal/output \
 	./infra/local/asl ./infra/local/stepfunctions ./infra/local/ecs ./infra/local/lambdahost ./infra/local/gateway ./infra/local/recorder
 GOFLAGS_BINARIES := -trimpath -buildvcs=false -tags lambda.norpc -ldflags='-s -w'
 TESTSUM := $(TOOLS)/gotestsum --format pkgname-and-test-fails --jsonfile
