@@ -6,19 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"outpost/infra/local/engines"
 	"outpost/infra/local/engines/enginetest"
-	"outpost/infra/local/s3"
+	"outpost/infra/local/s3/s3test"
 	"outpost/shared/artifact"
 	"outpost/shared/audit"
 	"outpost/shared/clock"
@@ -33,22 +28,7 @@ var (
 	endOfDay = time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 )
 
-// server is the one S3 server that a process can have.
-var server = sync.OnceValues(func() (*engines.Engine, error) {
-	dir, err := os.MkdirTemp("", "audit-export-")
-	if err != nil {
-		return nil, err
-	}
-	return s3.Start(context.Background(), dir)
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if e, err := server(); err == nil {
-		e.Stop()
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { s3test.Main(m) }
 
 // world is an exporter on a table and a bucket of its own.
 type world struct {
@@ -67,7 +47,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, clock: clock.NewManual(noon), name: enginetest.TableName(t, client)}
 	w.exporter = w.through(nil)
 	w.store, w.bucket = w.exporter.store.(*table.Table), w.exporter.objects.(*artifact.Store)
-	w.s3 = awss3.NewFromConfig(w.config(nil), func(o *awss3.Options) { o.UsePathStyle = true })
+	w.s3 = awss3.NewFromConfig(s3test.Config(w.t, nil), func(o *awss3.Options) { o.UsePathStyle = true })
 	bucket := w.bucketName()
 	_, err := w.s3.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: &bucket})
 	w.must(err)
@@ -76,17 +56,6 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) bucketName() string { return "audit-" + fmt.Sprintf("%x", w.name[len(w.name)-10:]) }
 
-func (w *world) config(transport http.RoundTripper) aws.Config {
-	w.t.Helper()
-	e, err := server()
-	w.must(err)
-	cfg := aws.Config{Region: engines.Region, BaseEndpoint: &e.Endpoint, Credentials: credentials.NewStaticCredentialsProvider(engines.AccessKey, engines.SecretKey, "")}
-	if transport != nil {
-		cfg.HTTPClient, cfg.Retryer = &http.Client{Transport: transport}, func() aws.Retryer { return aws.NopRetryer{} }
-	}
-	return cfg
-}
-
 // through is an exporter whose every call goes through a cut.
 func (w *world) through(cut *settlementtest.Cut) exporter {
 	var transport http.RoundTripper
@@ -94,7 +63,7 @@ func (w *world) through(cut *settlementtest.Cut) exporter {
 		transport = cut
 	}
 	return exporter{store: table.New(enginetest.Client(w.t, transport), w.name, w.clock),
-		objects: artifact.New(w.config(transport), w.bucketName()), clock: w.clock}
+		objects: artifact.New(s3test.Config(w.t, transport), w.bucketName()), clock: w.clock}
 }
 
 func (w *world) must(err error) {

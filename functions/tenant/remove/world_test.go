@@ -1,27 +1,22 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"outpost/infra/local/engines"
 	"outpost/infra/local/engines/enginetest"
-	"outpost/infra/local/s3"
+	"outpost/infra/local/s3/s3test"
 	"outpost/infra/local/stripe/entitlementtest"
 	"outpost/shared/artifact"
 	"outpost/shared/audit"
@@ -37,22 +32,7 @@ import (
 
 const aDay = 24 * time.Hour
 
-// server is the one S3 server that a process can have.
-var server = sync.OnceValues(func() (*engines.Engine, error) {
-	dir, err := os.MkdirTemp("", "tenant-remove-")
-	if err != nil {
-		return nil, err
-	}
-	return s3.Start(context.Background(), dir)
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if e, err := server(); err == nil {
-		e.Stop()
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { s3test.Main(m) }
 
 // place is a table and a bucket, and a remover that works on them.
 type place struct {
@@ -71,28 +51,17 @@ func newPlace(t testing.TB, c *clock.Manual) *place {
 	p.name = enginetest.TableName(t, p.db)
 	p.bucket = "remove-" + strings.ToLower(p.name[len(p.name)-16:])
 	p.store = table.New(p.db, p.name, c)
-	p.s3 = awss3.NewFromConfig(p.config(nil), func(o *awss3.Options) { o.UsePathStyle = true })
+	p.s3 = awss3.NewFromConfig(s3test.Config(p.t, nil), func(o *awss3.Options) { o.UsePathStyle = true })
 	_, err := p.s3.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: &p.bucket})
 	p.must(err)
 	return p
-}
-
-func (p *place) config(transport http.RoundTripper) aws.Config {
-	p.t.Helper()
-	e, err := server()
-	p.must(err)
-	cfg := aws.Config{Region: engines.Region, BaseEndpoint: &e.Endpoint, Credentials: credentials.NewStaticCredentialsProvider(engines.AccessKey, engines.SecretKey, "")}
-	if transport != nil {
-		cfg.HTTPClient, cfg.Retryer = &http.Client{Transport: transport}, func() aws.Retryer { return aws.NopRetryer{} }
-	}
-	return cfg
 }
 
 // remover is one whose every call goes through a transport; nil is the plain one.
 func (p *place) remover(transport http.RoundTripper) remover {
 	p.t.Helper()
 	store := table.New(enginetest.Client(p.t, transport), p.name, p.clock)
-	return remover{store: store, secrets: secret.NewVault(nil, "", store), objects: artifact.New(p.config(transport), p.bucket), clock: p.clock}
+	return remover{store: store, secrets: secret.NewVault(nil, "", store), objects: artifact.New(s3test.Config(p.t, transport), p.bucket), clock: p.clock}
 }
 
 // round runs the remover once.
