@@ -76,7 +76,7 @@ func TestGuaranteePagesMissNothingAndRepeatNothing(t *testing.T) {
 	}
 	walks, pages, rows := 0, 0, 0
 	random := rand.New(rand.NewPCG(8, 100))
-	for range g.Pick(10, 2) {
+	for round := 0; round < g.Pick(10, 2) || round < 1000 && writes.Load() < int64(walks); round++ {
 		for _, l := range lists {
 			there, _, _ := b.walk(l, 1000, &pages)
 			seen, twice, disorder := b.walk(l, 1+random.IntN(30), &pages)

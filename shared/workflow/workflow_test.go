@@ -116,7 +116,7 @@ func (l *local) seen() (calls, tokens []string) {
 // for it.
 func (l *local) until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !holds(); {
+	for end := time.Now().Add(time.Minute); !holds(); {
 		if time.Now().After(end) {
 			calls, _ := l.seen()
 			t.Fatalf("never happened: %s; calls: %v", what, calls)

@@ -100,7 +100,7 @@ func (w *world) describe(t *testing.T, name string) *sfn.DescribeExecutionOutput
 // takes.
 func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !holds(); {
+	for end := time.Now().Add(time.Minute); !holds(); {
 		if time.Now().After(end) {
 			t.Fatalf("never happened: %s", what)
 		}

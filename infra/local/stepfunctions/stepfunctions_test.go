@@ -72,7 +72,7 @@ func start(t *testing.T, c *sfn.Client, in workflow.Input) error {
 func ended(t *testing.T, c *sfn.Client, in workflow.Input) {
 	t.Helper()
 	client := workflow.NewClient(c, machine)
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		status, err := client.Describe(t.Context(), in)
 		if err != nil {
 			t.Fatal(err)
