@@ -214,7 +214,7 @@ func (q *quotaRace) judge() (admitted, full int, fine bool) {
 	if s.Load.Waiting != admitted {
 		q.t.Errorf("seed %d: %d runs wait, %d were admitted", q.seed, s.Load.Waiting, admitted)
 	}
-	verdict := porcupine.CheckOperationsTimeout(quotaModel(), q.history, time.Minute)
+	verdict := porcupine.CheckOperationsTimeout(quotaModel(), q.history, 5*time.Minute)
 	if verdict != porcupine.Ok {
 		q.t.Errorf("seed %d: porcupine says %s of %d calls", q.seed, verdict, len(q.history))
 	}

@@ -118,7 +118,7 @@ func TestTheCheckerOfQuotasRefusesABrokenAdmission(t *testing.T) {
 		q := newQuotaRace(t, plain, name, 0, 10)
 		q.line.faults.Lose, q.line.faults.Conflict = 0, 0
 		c.play(q)
-		if verdict := porcupine.CheckOperationsTimeout(quotaModel(), q.history, time.Minute); verdict != porcupine.Illegal {
+		if verdict := porcupine.CheckOperationsTimeout(quotaModel(), q.history, 5*time.Minute); verdict != porcupine.Illegal {
 			t.Errorf("an admission %s: porcupine says %s", c.name, verdict)
 		}
 	}

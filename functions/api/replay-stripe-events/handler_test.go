@@ -31,7 +31,15 @@ type world struct {
 	dead, live string
 }
 
+// newWorld makes queues that show a message again when who received it is dead for
+// sure.
 func newWorld(t *testing.T) *world {
+	t.Helper()
+	return newWorldOf(t, time.Minute)
+}
+
+// newWorldOf makes queues that show a message again after a time in hand.
+func newWorldOf(t *testing.T, visibility time.Duration) *world {
 	t.Helper()
 	engine, err := engines.SQS(t.Context(), io.Discard)
 	if err != nil {
@@ -40,10 +48,12 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(engine.Stop)
 	w := &world{t: t, Client: sqs.NewFromConfig(aws.Config{Region: engines.Region, BaseEndpoint: &engine.Endpoint, RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(engines.AccessKey, engines.SecretKey, "")})}
-	w.dead = w.queue("events-dead.fifo", nil)
+	again := map[string]string{"VisibilityTimeout": fmt.Sprint(int(visibility.Seconds()))}
+	w.dead = w.queue("events-dead.fifo", again)
 	out, err := w.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: &w.dead, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameQueueArn}})
 	w.must(err)
-	w.live = w.queue("events.fifo", map[string]string{"RedrivePolicy": `{"deadLetterTargetArn":"` + out.Attributes["QueueArn"] + `","maxReceiveCount":"1"}`})
+	again["RedrivePolicy"] = `{"deadLetterTargetArn":"` + out.Attributes["QueueArn"] + `","maxReceiveCount":"1"}`
+	w.live = w.queue("events.fifo", again)
 	return w
 }
 
@@ -56,11 +66,8 @@ func (w *world) must(err error) {
 
 func (w *world) queue(name string, attributes map[string]string) string {
 	w.t.Helper()
-	all := map[string]string{"FifoQueue": "true", "VisibilityTimeout": "1"}
-	for k, v := range attributes {
-		all[k] = v
-	}
-	out, err := w.CreateQueue(w.t.Context(), &sqs.CreateQueueInput{QueueName: &name, Attributes: all})
+	attributes["FifoQueue"] = "true"
+	out, err := w.CreateQueue(w.t.Context(), &sqs.CreateQueueInput{QueueName: &name, Attributes: attributes})
 	w.must(err)
 	return *out.QueueUrl
 }
@@ -80,7 +87,7 @@ func body(event, customer string) string {
 // error.
 func (w *world) take(url string, n int) (groups []string, bodies []string) {
 	w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); len(bodies) < n && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); len(bodies) < n && time.Now().Before(deadline); {
 		out, err := w.ReceiveMessage(w.t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 10, WaitTimeSeconds: 1, VisibilityTimeout: 60,
 			MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll}})
 		w.must(err)
@@ -103,8 +110,13 @@ func (w *world) count(url string) int {
 	return n
 }
 
+// route serves a replay for which no time passes.
 func (w *world) route(q queues) *apitest.Route {
-	return apitest.Serve(w.t, "POST", "/v1/stripe-events/replay", handler{q, w.dead, w.live, clock.System}.handle)
+	return w.routeAt(q, clock.NewManual(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)))
+}
+
+func (w *world) routeAt(q queues, c clock.Clock) *apitest.Route {
+	return apitest.Serve(w.t, "POST", "/v1/stripe-events/replay", handler{q, w.dead, w.live, c}.handle)
 }
 
 func TestDeadLettersGoBackWhereTheyCameFrom(t *testing.T) {
@@ -164,7 +176,7 @@ func TestWhatDiesAgainIsTriedAgain(t *testing.T) {
 // the dead-letter queue.
 func (w *world) dies() {
 	w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		_, err := w.ReceiveMessage(w.t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &w.live, WaitTimeSeconds: 1, VisibilityTimeout: 1})
 		w.must(err)
 		if w.count(w.dead) == 1 {
@@ -215,7 +227,7 @@ func (b *broken) DeleteMessage(ctx context.Context, in *sqs.DeleteMessageInput, 
 // Wherever a replay breaks off, nothing is lost, and what was put back already is
 // not there twice.
 func TestAReplayThatBreaksOffLosesNothing(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldOf(t, time.Second)
 	n := 0
 	for _, call := range []string{"receive", "send", "delete"} {
 		for _, after := range []bool{false, true} {
@@ -227,7 +239,7 @@ func TestAReplayThatBreaksOffLosesNothing(t *testing.T) {
 			}
 			b := &broken{queues: w.Client, call: call, after: after, times: 4}
 			w.route(b).AsOperator(apitest.Request{}).Refused(t, problem.Internal, "")
-			for deadline := time.Now().Add(30 * time.Second); w.count(w.dead) > 0 && time.Now().Before(deadline); { // what was in hand becomes visible again
+			for deadline := time.Now().Add(time.Minute); w.count(w.dead) > 0 && time.Now().Before(deadline); { // what was in hand becomes visible again
 				w.route(w.Client).AsOperator(apitest.Request{}).Into(t, 200, nil)
 			}
 			_, bodies := w.take(w.live, len(want))
@@ -273,7 +285,7 @@ func TestAReplayEndsInTime(t *testing.T) {
 	c := clock.NewManual(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
 	slow := &late{queues: w.Client, clock: c}
 	var got answer
-	apitest.Serve(t, "POST", "/v1/stripe-events/replay", handler{slow, w.dead, w.live, c}.handle).AsOperator(apitest.Request{}).Into(t, 200, &got)
+	w.routeAt(slow, c).AsOperator(apitest.Request{}).Into(t, 200, &got)
 	if got.Moved == 0 || got.Moved > 20 || got.Moved+got.Left != 25 {
 		t.Errorf("%+v", got)
 	}

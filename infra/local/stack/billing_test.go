@@ -74,7 +74,7 @@ func (p *payer) pays(plan string) {
 func (p *payer) on(plan string) {
 	p.t.Helper()
 	var is struct{ Plan string }
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-clock.System.After(20 * time.Millisecond) {
 		if err := json.Unmarshal(p.operator.must(http.StatusOK, "GET", "/v1/tenants/"+p.tenant, nil).body, &is); err != nil {
 			p.t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func (p *payer) quietSince(lost int) {
 		if !slices.Contains(stripe.Events, e.Type) {
 			continue
 		}
-		for deadline := time.Now().Add(time.Minute); ; {
+		for deadline := time.Now().Add(2 * time.Minute); ; <-clock.System.After(20 * time.Millisecond) {
 			acted, err := store.EventActed(p.t.Context(), e.ID)
 			if err != nil || time.Now().After(deadline) {
 				p.t.Fatalf("%s %s has not acted: %v", e.Type, e.ID, err)
