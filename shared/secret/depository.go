@@ -94,7 +94,7 @@ func (d *Depository) Put(ctx context.Context, tenantID, name, value, host string
 			if r.Name != name {
 				continue
 			}
-			sealed.Version = r.Version + 1 // the newest is the last
+			sealed.Version, c.Before = r.Version+1, &r // the newest is the last
 			if i+1 < len(rows) && rows[i+1].Name == name {
 				c.Delete = append(c.Delete, r) // all but the newest go
 			}

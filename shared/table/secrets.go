@@ -50,7 +50,11 @@ func (t *Table) PutSecret(ctx context.Context, tenantID string, s Sealed, by By)
 				return taken(there, s, err)
 			}
 		}
-		err := t.commit(ctx, tenantID, by.changing(nil, secretFacts(s)), func(tx *dynamo.WriteTx) {
+		before, err := t.versionFacts(ctx, tenantID, s.Name, s.Version-1)
+		if err != nil {
+			return err
+		}
+		err = t.commit(ctx, tenantID, by.changing(before, secretFacts(s)), func(tx *dynamo.WriteTx) {
 			tx.Put(t.items.Put(row).If("attribute_not_exists(PK)"))
 			if s.Version == 1 {
 				tx.Update(t.items.Update("PK", row.PK).Range("SK", secretsSK).Set("Firsts", first.Firsts+1).If("attribute_not_exists(Firsts) OR Firsts = ?", first.Firsts))
@@ -72,6 +76,20 @@ func (t *Table) PutSecret(ctx context.Context, tenantID string, s Sealed, by By)
 		}
 		return taken(there.Secret, s, err)
 	})
+}
+
+// versionFacts are the facts of one version of a secret, none where it is not
+// there. A version never changes while it is there.
+func (t *Table) versionFacts(ctx context.Context, tenantID, name string, version int) (map[string]string, error) {
+	if version < 1 {
+		return nil, nil
+	}
+	var row secretRow
+	err := t.get(ctx, key{tenantPK(tenantID), secretSK(name, version)}, &row)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return secretFacts(row.Secret), err
 }
 
 // taken is what it means that a secret has a version where one was to be put, or,

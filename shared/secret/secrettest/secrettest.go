@@ -284,7 +284,7 @@ func audited(t *testing.T, w World) {
 		t.Fatalf("%d puts, %d deletes", len(puts), len(deletes))
 	}
 	slices.SortFunc(puts, func(a, b audit.Event) int { return strings.Compare(fmt.Sprint(a.Changes), fmt.Sprint(b.Changes)) })
-	for i, want := range []string{"[{host  a.example.com} {version  1}]", "[{host  b.example.com} {version  2}]"} {
+	for i, want := range []string{"[{host  a.example.com} {version  1}]", "[{host a.example.com b.example.com} {version 1 2}]"} {
 		if got := fmt.Sprint(puts[i].Changes); got != want {
 			t.Errorf("put %d shows %s, want %s", i, got, want)
 		}
