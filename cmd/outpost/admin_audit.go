@@ -1,8 +1,11 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
+	"strings"
 
 	"outpost/cmd/outpost/internal/client"
 	"outpost/cmd/outpost/internal/table"
@@ -14,9 +17,20 @@ type adminAuditCommand struct {
 }
 
 type adminAuditVerifyCommand struct {
-	Tenant string `arg:"" help:"Id of the tenant, ten_…"`
-	Noted  string `placeholder:"HASH" help:"A head that an earlier verification told: who rewrote the table and the exports alike is found by it."`
-	JSON   bool   `name:"json" help:"Write one JSON object."`
+	Tenant tenantID  `arg:"" help:"Id of the tenant, ten_…"`
+	Noted  notedHead `placeholder:"HASH" help:"A head that an earlier verification told: who rewrote the table and the exports alike is found by it."`
+	JSON   bool      `name:"json" help:"Write one JSON object."`
+}
+
+// notedHead is the SHA-256 of a manifest, in hex.
+type notedHead string
+
+// Validate is called by the parser.
+func (n notedHead) Validate() error {
+	if raw, err := hex.DecodeString(string(n)); err != nil || len(raw) != sha256.Size || strings.ToLower(string(n)) != string(n) {
+		return fmt.Errorf("%q is no head of a verification (64 digits of hex, in lower case)", string(n))
+	}
+	return nil
 }
 
 // verification is what a verification found.
@@ -31,15 +45,16 @@ type verification struct {
 
 // Run ends with 1 when anything is wrong.
 func (c *adminAuditVerifyCommand) Run(s *session) error {
-	v := verification{Tenant: c.Tenant, Faults: []audit.Fault{}}
+	tenant := string(c.Tenant)
+	v := verification{Tenant: tenant, Faults: []audit.Fault{}}
 	var found []audit.Found
 	for cursor, more := "", true; more; {
-		page, err := s.api.AuditExports(s.ctx, c.Tenant, cursor)
+		page, err := s.api.AuditExports(s.ctx, tenant, cursor)
 		if err != nil {
 			return err
 		}
 		for _, e := range page.Data {
-			f, err := s.fetchExport(c.Tenant, e)
+			f, err := s.fetchExport(tenant, e)
 			if err != nil {
 				return err
 			}
@@ -54,13 +69,13 @@ func (c *adminAuditVerifyCommand) Run(s *session) error {
 	if v.Head != nil {
 		head = &audit.Link{Sequence: v.Head.Sequence, Ref: audit.Ref{Day: v.Head.Day, SHA256: v.Head.ManifestSHA256}}
 	}
-	v.Faults = append(v.Faults, audit.Verify(c.Tenant, head, found, c.Noted)...)
+	v.Faults = append(v.Faults, audit.Verify(tenant, head, found, string(c.Noted))...)
 	v.Exports, v.Whole = len(found), len(v.Faults) == 0
 	if err := s.showVerification(v, c.JSON); err != nil {
 		return err
 	}
 	if !v.Whole {
-		return failed("the exported audit trail of %s is not whole", c.Tenant)
+		return failed("the exported audit trail of %s is not whole", tenant)
 	}
 	return nil
 }

@@ -9,13 +9,13 @@ import (
 )
 
 type adminBillingShowCommand struct {
-	Tenant string `arg:"" help:"Id of the tenant, ten_…"`
-	JSON   bool   `name:"json" help:"Write the API's answer as one JSON object."`
+	Tenant tenantID `arg:"" help:"Id of the tenant, ten_…"`
+	JSON   bool     `name:"json" help:"Write the API's answer as one JSON object."`
 }
 
 // Run shows both sides, a field a line, and marks what differs.
 func (c *adminBillingShowCommand) Run(s *session) error {
-	b, err := s.api.TenantBilling(s.ctx, c.Tenant)
+	b, err := s.api.TenantBilling(s.ctx, string(c.Tenant))
 	if err != nil {
 		return err
 	}
@@ -88,12 +88,12 @@ func utc(t *time.Time) string {
 }
 
 type adminBillingSyncCommand struct {
-	Tenant string `arg:"" help:"Id of the tenant, ten_…"`
-	JSON   bool   `name:"json" help:"Write the API's answer as one JSON object."`
+	Tenant tenantID `arg:"" help:"Id of the tenant, ten_…"`
+	JSON   bool     `name:"json" help:"Write the API's answer as one JSON object."`
 }
 
 func (c *adminBillingSyncCommand) Run(s *session) error {
-	b, err := s.api.SyncBilling(s.ctx, c.Tenant)
+	b, err := s.api.SyncBilling(s.ctx, string(c.Tenant))
 	if err != nil {
 		return err
 	}

@@ -156,6 +156,12 @@ func TestATenantIsSuspendedReinstatedAndClosed(t *testing.T) {
 			t.Errorf("%v: %+v", args, got)
 		}
 	}
+	for _, args := range [][]string{{"audit", "verify", "nonsense"}, {"audit", "verify", ""}, {"audit", "verify", id, "--noted", "zz"}, {"billing", "show", "nonsense"}, {"billing", "sync", ""}} {
+		before := len(api.Requests())
+		if got := asOperator(t, api, append([]string{"admin"}, args...)...); got.code != 2 || len(api.Requests()) != before {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
 	if got := admin("suspend", "ten_01KAR5G5M00000000000000001"); got.code != 3 {
 		t.Errorf("nobody: %+v", got)
 	}

@@ -66,7 +66,7 @@ func (ep *endpoint) note(ctx context.Context, r *Request, p *problem.Problem, at
 	by := r.By(at, "request.refused", r.Path)
 	of := r.Caller.Tenant
 	if ep.Authorizer == topology.ByOperator && p.Code != problem.NotFound {
-		of = r.Path // nothing is written for a tenant that may not be there
+		of = r.Path // what is refused before the tenant was looked for may be kept for an id that is nobody's
 	}
 	if of == "" {
 		return

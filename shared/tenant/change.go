@@ -19,9 +19,11 @@ type Change struct {
 // ErrClosed means that a tenant was closed, which is for ever.
 var ErrClosed = errors.New("the tenant is closed")
 
-// Apply returns the tenant after a change. Its version grows, so that no copy of
-// the old limits is obeyed.
+// Apply returns the tenant after a change. Its version grows with anything else
+// that does, so that no copy of the old limits is obeyed; a change that changes
+// nothing leaves it as it is.
 func (t Tenant) Apply(c Change) (Tenant, error) {
+	was := t
 	if t.Entitlement.State == Closed {
 		return t, ErrClosed
 	}
@@ -44,6 +46,8 @@ func (t Tenant) Apply(c Change) (Tenant, error) {
 	if _, ok := plan.Lookup(t.Entitlement.Plan); !ok {
 		return t, fmt.Errorf("unknown plan %q", t.Entitlement.Plan)
 	}
-	t.Entitlement.Version++
+	if t != was {
+		t.Entitlement.Version++
+	}
 	return t, nil
 }

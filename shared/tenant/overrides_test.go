@@ -76,7 +76,7 @@ func TestAChangeNamesSingleOverrides(t *testing.T) {
 		}
 		was := tenant.Tenant{Entitlement: tenant.Entitlement{Plan: "pro", Overrides: all, State: tenant.Active, Version: 4}}
 		now, err := was.Apply(c)
-		if err != nil || now.Entitlement.Overrides != want || now.Entitlement.Version != 5 {
+		if err != nil || now.Entitlement.Overrides != want || (now.Entitlement.Version == 5) != (want != all) {
 			t.Errorf("%s: %+v, %v", text, now.Entitlement, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"outpost/shared/clock"
 	"outpost/shared/problem"
 	"outpost/shared/settlement/settlementtest"
+	"outpost/shared/table"
 	"outpost/shared/tenant"
 )
 
@@ -124,6 +125,22 @@ func TestChangesAtOnceAllCount(t *testing.T) {
 	w.Must(err)
 	if n := int64(len(accepted)); n == 0 || tn.Entitlement.Version != 1+n {
 		t.Errorf("%d changes were accepted, the version is %d", n, tn.Entitlement.Version)
+	}
+}
+
+// What changes nothing is no change: no event, and no copy of the limits is stale.
+func TestAChangeThatChangesNothingLeavesNoTrace(t *testing.T) {
+	w, route, _ := newWorld(t)
+	route.AsOperator(apitest.Request{ID: w.Tenant, Body: `{"state":"suspended"}`}).Into(t, 200, nil)
+	was, err := w.Table.Tenant(t.Context(), w.Tenant)
+	w.Must(err)
+	route.AsOperator(apitest.Request{ID: w.Tenant, Body: `{"state":"suspended"}`}).Into(t, 200, nil)
+	now, err := w.Table.Tenant(t.Context(), w.Tenant)
+	w.Must(err)
+	trail, _, err := w.AuditEvents(t.Context(), w.Tenant, table.AuditRange{Action: "tenant.update"}, 10)
+	w.Must(err)
+	if now != was || len(trail) != 1 {
+		t.Errorf("%+v, then %+v; %d events", was, now, len(trail))
 	}
 }
 
