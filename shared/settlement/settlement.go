@@ -39,26 +39,34 @@ func (s Settler) Settle(ctx context.Context, tenantID, runID string, start int) 
 	if err != nil {
 		return task.Decision{}, fmt.Errorf("settle %s: %w", runID, err)
 	}
-	_, d, err := s.carryOut(ctx, tenantID, run, func(run task.Run, now time.Time) task.Decision {
-		if run.Starts != start {
-			return task.Decision{Next: task.NextDone} // another execution's business
-		}
-		return task.Decide(run, now, s.Timing)
-	})
+	_, d, err := s.carryOut(ctx, tenantID, run, func(run task.Run, now time.Time) task.Decision { return s.decide(run, start, now) })
 	return d, err
+}
+
+func (s Settler) decide(run task.Run, start int, now time.Time) task.Decision {
+	if run.Starts != start {
+		return task.Decision{Next: task.NextDone} // another execution's business
+	}
+	return task.Decide(run, now, s.Timing)
 }
 
 // Orphan settles a run whose execution has closed. Nobody would launch it again
 // under that execution's name, so what Settle would try again goes back to the
-// queue and starts anew.
+// queue and starts anew. The run's lease stays over until it is there: should
+// this break off, the reaper's next round goes on.
 func (s Settler) Orphan(ctx context.Context, tenantID, runID string, start int) (task.Decision, error) {
-	d, err := s.Settle(ctx, tenantID, runID, start)
-	if err != nil || d.Next == task.NextDone {
-		return d, err
-	}
 	run, err := s.Store.Run(ctx, tenantID, runID)
 	if err != nil {
-		return d, fmt.Errorf("settle %s: %w", runID, err)
+		return task.Decision{}, fmt.Errorf("settle %s: %w", runID, err)
+	}
+	again := false
+	run, d, err := s.carryOut(ctx, tenantID, run, func(run task.Run, now time.Time) task.Decision {
+		d := s.decide(run, start, now)
+		again, d.Next = d.Next != task.NextDone, task.NextDone // no launch follows that would need its time
+		return d
+	})
+	if err != nil || !again {
+		return d, err
 	}
 	_, d, err = s.carryOut(ctx, tenantID, run, func(run task.Run, _ time.Time) task.Decision {
 		waits := run.State == task.Starting && run.Starts == start && !run.Attempt.Open()

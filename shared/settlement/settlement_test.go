@@ -78,6 +78,45 @@ func TestAnOrphanGoesBackToTheQueueAndStartsUnderANewName(t *testing.T) {
 	}
 }
 
+// Nobody launches what was an orphan, so that its lease gives nobody time: who
+// comes next goes on at once.
+func TestAnOrphanWhoseSettlementBreaksOffStaysDue(t *testing.T) {
+	w, s := newWorld(t)
+	w.Submit(1)
+	r := w.Running("t")
+	ctx := context.Background()
+	_, err := w.EndAttempt(ctx, w.Tenant, r.ID, 1, task.AttemptEnd{Cause: task.ContainerStopped, At: w.Clock.Now()})
+	w.Must(err)
+	for writes := range 2 {
+		broken := s
+		broken.Store = &breaking{w.Table, writes}
+		if _, err := broken.Orphan(ctx, w.Tenant, r.ID, r.Starts); err == nil {
+			t.Fatalf("it did not break off after %d writes", writes)
+		}
+		if got := w.Read(r.ID); got.State != task.Starting && writes > 0 || got.LeaseUntil.After(w.Clock.Now()) {
+			t.Errorf("after %d writes it is %s and its lease ends at %s", writes, got.State, got.LeaseUntil)
+		}
+	}
+	_, err = s.Orphan(ctx, w.Tenant, r.ID, r.Starts)
+	w.Must(err)
+	if got := w.Read(r.ID); got.State != task.Queued {
+		t.Errorf("run: %+v", got)
+	}
+}
+
+// breaking is a store that takes so many settlements.
+type breaking struct {
+	settlement.Store
+	left int
+}
+
+func (b *breaking) Settle(ctx context.Context, tenantID string, s table.Settlement) (task.Run, error) {
+	if b.left--; b.left < 0 {
+		return task.Run{}, errors.New("broken off")
+	}
+	return b.Store.Settle(ctx, tenantID, s)
+}
+
 // restless is a store in which the run always moves between look and write.
 type restless struct{ settlement.Store }
 
