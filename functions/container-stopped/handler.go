@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"strings"
 
 	"outpost/shared/clock"
 	"outpost/shared/fleet"
@@ -37,8 +36,7 @@ func (h handler) handle(ctx context.Context, event json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	end := task.AttemptEnd{Cause: task.ContainerStopped, ExitCode: s.ExitCode, Detail: words(s), At: h.clock.Now()}
-	run, err := h.store.EndAttempt(ctx, s.Tenant, s.Run, s.Attempt, end)
+	run, err := h.store.EndAttempt(ctx, s.Tenant, s.Run, s.Attempt, s.End(h.clock.Now()))
 	if errors.Is(err, table.ErrStale) || errors.Is(err, table.ErrNotFound) {
 		return nil // of an attempt that is over, or of a run that is no more
 	}
@@ -48,15 +46,4 @@ func (h handler) handle(ctx context.Context, event json.RawMessage) error {
 	slog.InfoContext(ctx, "container stopped", "tenant", s.Tenant, "run", s.Run, "attempt", s.Attempt,
 		"exit", s.ExitCode, "code", s.StopCode, "result", run.Result != nil)
 	return h.workflow.Answer(ctx, run.Attempt.TaskToken)
-}
-
-// words are the platform's own about the end, for people.
-func words(s fleet.Stopped) string {
-	var parts []string
-	for _, p := range []string{s.StopCode, s.Reason} {
-		if p != "" {
-			parts = append(parts, p)
-		}
-	}
-	return strings.Join(parts, ": ")
 }

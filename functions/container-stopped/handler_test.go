@@ -85,7 +85,7 @@ func TestEventsThatComeTwiceOrLateChangeNothing(t *testing.T) {
 	run := w.Read(r.ID)
 	_, err := w.Settle(context.Background(), w.Tenant, table.Settlement{Run: run, Decision: task.Decide(run, w.Clock.Now(), task.DefaultTiming), Now: w.Clock.Now()})
 	w.Must(err)
-	_, err = w.BeginAttempt(context.Background(), w.Tenant, r.ID, r.Starts, "t2", true, w.Clock.Now().Add(time.Minute))
+	_, err = w.BeginAttempt(context.Background(), w.Tenant, r.ID, r.Starts, "t2", true, time.Minute, w.Clock.Now().Add(time.Minute))
 	w.Must(err)
 	w.Must(w.stopped(nil, w.event(r, 1)))
 	if a := w.Read(r.ID).Attempt; !a.Open() || w.Answered("t2") {

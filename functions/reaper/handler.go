@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"outpost/shared/clock"
+	"outpost/shared/fleet"
 	"outpost/shared/metric"
 	"outpost/shared/settlement"
 	"outpost/shared/table"
@@ -19,7 +20,9 @@ type store interface {
 	Waiting(ctx context.Context, limit int) ([]table.Waiter, error)
 	Run(ctx context.Context, tenantID, runID string) (task.Run, error)
 	EndAttempt(ctx context.Context, tenantID, runID string, attempt int, end task.AttemptEnd) (task.Run, error)
+	EndUnclaimed(ctx context.Context, tenantID, runID string, attempt int, end task.AttemptEnd) (task.Run, error)
 	ExtendLease(ctx context.Context, tenantID, runID string, until time.Time) error
+	PutOffLook(ctx context.Context, tenantID, runID string, attempt int, until time.Time) error
 }
 
 type machine interface {
@@ -28,7 +31,8 @@ type machine interface {
 	Answer(ctx context.Context, token string) error
 }
 
-type stopper interface {
+type containers interface {
+	Look(ctx context.Context, arn string) (s fleet.Stopped, stopped bool, err error)
 	Stop(ctx context.Context, arn, reason string) (stopped bool, err error)
 }
 
@@ -39,7 +43,7 @@ type waker interface {
 type reaper struct {
 	store    store
 	workflow machine
-	fleet    stopper
+	fleet    containers
 	waker    waker
 	settler  settlement.Settler
 	clock    clock.Clock
@@ -55,7 +59,8 @@ const (
 )
 
 // handle wakes the scheduler for the tenants that wait and looks after every
-// run whose lease has ended. One bad run never stops the others.
+// run whose lease has ended, or whose container nobody has spoken for yet. One
+// bad run never stops the others.
 func (r reaper) handle(ctx context.Context) error {
 	return errors.Join(r.wake(ctx), r.healAll(ctx))
 }
@@ -99,8 +104,13 @@ func (r reaper) heal(ctx context.Context, o table.InflightRun) error {
 		return err
 	}
 	now := r.clock.Now()
-	if !run.State.InFlight() || run.LeaseUntil.After(now) {
+	if !run.State.InFlight() || run.DueAt().After(now) {
 		return nil // the hint was of the past
+	}
+	if run.LeaseUntil.After(now) {
+		if run, err = r.look(ctx, o, run, now); err != nil || run.Attempt.Open() {
+			return err
+		}
 	}
 	in := workflow.Input{Tenant: o.Tenant, Run: run.ID, Start: run.Starts}
 	status, err := r.workflow.Describe(ctx, in)
@@ -125,6 +135,24 @@ func (r reaper) heal(ctx context.Context, o table.InflightRun) error {
 	}
 	// Until the next step has had its time, nobody needs to look again.
 	return r.store.ExtendLease(ctx, o.Tenant, run.ID, now.Add(r.timing.HeartbeatLease))
+}
+
+// look asks whether the container of an attempt that nobody has claimed yet has
+// stopped, and ends the attempt there: its last event may be lost, and the lease
+// of the claim is long, since a container may wait for its image or for
+// capacity. Of one that lives, or is not launched yet, it asks again later.
+// ErrStale means that the claim came after all.
+func (r reaper) look(ctx context.Context, o table.InflightRun, run task.Run, now time.Time) (task.Run, error) {
+	if run.Attempt.Container != "" {
+		s, stopped, err := r.fleet.Look(ctx, run.Attempt.Container)
+		if err != nil {
+			return run, err
+		}
+		if stopped {
+			return r.store.EndUnclaimed(ctx, o.Tenant, run.ID, run.Attempt.Number, s.End(now))
+		}
+	}
+	return run, r.store.PutOffLook(ctx, o.Tenant, run.ID, run.Attempt.Number, now.Add(r.timing.HeartbeatLease))
 }
 
 // moveOn makes sure that somebody settles the run.

@@ -35,8 +35,9 @@ type play struct {
 	inflight map[string]bool // as it was counted last
 	last     map[string]end  // of the containers of a run
 	back     []slotBack
-	points   map[string]int // calls at which an invocation died
-	deaths   int            // of workers
+	replaced []time.Duration // until another container came for one that died before its claim, told to nobody
+	points   map[string]int  // calls at which an invocation died
+	deaths   int             // of workers
 	checks   int
 	reaped   int // rounds of the reaper that died
 }
@@ -72,8 +73,8 @@ func (p *play) perform(runs int) {
 		p.work()
 		p.deliver()
 		if p.Clock.Now().Sub(began)%reapEvery == 0 {
-			reaps := len(p.points)
-			if err := p.invoke("reaper", p.reap); err != nil || len(p.points) != reaps {
+			deaths := sum(p.points)
+			if err := p.invoke("reaper", p.reap); err != nil || sum(p.points) != deaths {
 				p.reaped++
 			}
 		}
@@ -154,23 +155,23 @@ func (p *play) count() {
 	}
 	for _, run := range slices.Sorted(maps.Keys(p.inflight)) {
 		if e, ended := p.last[run]; !inflight[run] && ended && len(p.Live(run)) == 0 {
-			p.slotBack(run, slotBack{e, now.Sub(e.at)})
+			p.back = append(p.back, p.judge(run, e))
+			delete(p.last, run) // should it start anew, it waited in the queue
 		}
 	}
 	p.inflight = inflight
 }
 
-// slotBack judges how long a slot took to come back.
-func (p *play) slotBack(run string, b slotBack) {
+// judge tells how long a slot took to come back, or to hold another container, and
+// whether that was too long.
+func (p *play) judge(run string, e end) slotBack {
 	p.T.Helper()
-	p.back = append(p.back, b)
-	most := 2 * task.DefaultTiming.HeartbeatLease
-	if b.untold && !b.claimed {
-		most += task.DefaultTiming.ClaimLease - task.DefaultTiming.HeartbeatLease
+	b := slotBack{e, p.Clock.Now().Sub(e.at)}
+	most := 2*task.DefaultTiming.HeartbeatLease + time.Duration(p.reaped-b.reaped)*reapEvery
+	if b.took > most {
+		p.T.Errorf("the slot of %s was idle for %s: %+v", run, b.took, b.end)
 	}
-	if most += time.Duration(p.reaped-b.reaped) * reapEvery; b.took > most {
-		p.T.Errorf("the slot of %s came back after %s: %+v", run, b.took, b.end)
-	}
+	return b
 }
 
 // schedule starts what may start, as the scheduler does.

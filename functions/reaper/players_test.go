@@ -102,7 +102,7 @@ func (p *play) launch(cut *settlementtest.Cut, e *execution) error {
 			return err
 		}
 	}
-	run, err = store.BeginAttempt(ctx, p.Tenant, e.Run, e.Start, e.token, true, p.Clock.Now().Add(task.DefaultTiming.ClaimLease))
+	run, err = store.BeginAttempt(ctx, p.Tenant, e.Run, e.Start, e.token, true, task.DefaultTiming.HeartbeatLease, p.Clock.Now().Add(task.DefaultTiming.ClaimLease))
 	if errors.Is(err, table.ErrStale) || errors.Is(err, table.ErrCancelled) {
 		return machine.Answer(ctx, e.token)
 	}
@@ -149,10 +149,10 @@ func (p *play) work() {
 	for _, c := range p.Alive() {
 		alive[name(c)] = true
 		if p.workers[name(c)] == nil {
-			now := p.Clock.Now()
-			claims := now.Add(time.Duration(5+p.random.IntN(20)) * time.Second)
-			p.workers[name(c)] = &worker{Container: c, dies: workersSteps[p.random.IntN(len(workersSteps))], untold: p.random.IntN(7) == 0,
-				claims: claims, finishes: claims.Add(time.Duration(10+p.random.IntN(60)) * time.Second)}
+			p.workers[name(c)] = p.newWorker(c)
+			if e, lost := p.last[c.Run]; lost && e.untold && !e.claimed {
+				p.replaced = append(p.replaced, p.judge(c.Run, e).took)
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.workers)) {
@@ -170,6 +170,23 @@ func (p *play) work() {
 		}
 		delete(p.workers, name)
 	}
+}
+
+// newWorker is in a container that has just been launched; every fifth waits for
+// minutes for its image.
+func (p *play) newWorker(c fleet.Container) *worker {
+	now, image := p.Clock.Now(), 20
+	if p.random.IntN(5) == 0 {
+		image = 240
+	}
+	w := &worker{Container: c, dies: workersSteps[p.random.IntN(len(workersSteps))], claims: now.Add(time.Duration(5+p.random.IntN(image)) * time.Second)}
+	w.finishes = w.claims.Add(time.Duration(10+p.random.IntN(60)) * time.Second)
+	if w.dies == "claim" {
+		w.untold = p.random.IntN(2) == 0
+	} else {
+		w.untold = p.random.IntN(7) == 0
+	}
+	return w
 }
 
 // lives does a worker's next step and tells whether it goes on.

@@ -139,6 +139,27 @@ func (c *Client) Stop(ctx context.Context, arn, reason string) (stopped bool, er
 	return out.Task != nil && slices.Contains(over, aws.ToString(out.Task.LastStatus)), nil
 }
 
+// Look asks after a container and tells whether it has stopped, and how: one
+// that is not known any more has. One that waits for its image or for capacity
+// has not.
+func (c *Client) Look(ctx context.Context, arn string) (s Stopped, stopped bool, err error) {
+	out, err := c.ecs.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: &c.place.Cluster, Tasks: []string{arn}})
+	if err != nil {
+		return Stopped{}, false, fmt.Errorf("describe task: %w", err)
+	}
+	switch {
+	case len(out.Tasks) == 1 && slices.Contains(over, aws.ToString(out.Tasks[0].LastStatus)):
+		return endingOf(out.Tasks[0]).stopped(), true, nil
+	case len(out.Tasks) == 1:
+		return Stopped{}, false, nil
+	case len(out.Failures) != 1:
+		return Stopped{}, false, fmt.Errorf("describe task: the answer holds %d tasks", len(out.Tasks))
+	case aws.ToString(out.Failures[0].Reason) != "MISSING":
+		return Stopped{}, false, fmt.Errorf("describe task: %s", aws.ToString(out.Failures[0].Reason))
+	}
+	return Stopped{Container: arn, ExitCode: -1, Reason: "the container is not known any more"}, true, nil
+}
+
 // over are the statuses of a task whose containers have ended; while it is
 // being deprovisioned only its network interface is left.
 var over = []string{"DEPROVISIONING", lastStatus}

@@ -87,6 +87,9 @@ func TestAnAttemptHasOneContainerAndItsEndFindsTheWayBack(t *testing.T) {
 	if n := len(l.Running()); n != 1 {
 		t.Errorf("%d containers run", n)
 	}
+	if s, stopped, err := l.Look(ctx, arn); err != nil || stopped {
+		t.Errorf("while it runs: %+v, %v, %v", s, stopped, err)
+	}
 	eventually(t, "the container has stopped", func() bool {
 		stopped, err := l.Stop(ctx, arn, "a test")
 		if err != nil {
@@ -107,6 +110,9 @@ func TestAnAttemptHasOneContainerAndItsEndFindsTheWayBack(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("event: %+v, %v", got, err)
 	}
+	if s, stopped, err := l.Look(ctx, arn); err != nil || !stopped || s != want {
+		t.Errorf("who looks sees %+v, %v, %v, the event told %+v", s, stopped, err, want)
+	}
 	if again, err := l.Launch(ctx, k); err != nil || again != arn || len(l.Running()) != 0 {
 		t.Errorf("launched again after its end: %s, %v, running %v", again, err, l.Running())
 	}
@@ -116,6 +122,49 @@ func TestAContainerThatIsNotKnownHasStopped(t *testing.T) {
 	l := newLocal(t)
 	if stopped, err := l.Stop(context.Background(), strings.Replace(cluster, ":cluster/", ":task/", 1)+"/none", "a test"); err != nil || !stopped {
 		t.Errorf("%v, %v", stopped, err)
+	}
+	if s, stopped, err := l.Look(context.Background(), strings.Replace(cluster, ":cluster/", ":task/", 1)+"/none"); err != nil || !stopped || s.ExitCode != -1 {
+		t.Errorf("%+v, %v, %v", s, stopped, err)
+	}
+}
+
+// A container that waits for its image or for capacity, or is being stopped,
+// must not be taken for one that has stopped, and no answer is no stop.
+func TestALookBelievesOnlyWhatItIsTold(t *testing.T) {
+	task := func(rest string) string {
+		return `{"failures":[],"tasks":[{"taskArn":"arn","createdAt":1764342000.5,` + rest + `}]}`
+	}
+	for _, c := range []struct {
+		why     string
+		answer  answering
+		stopped bool
+		exit    int
+		fails   bool
+	}{
+		{"it waits for capacity", answering{body: task(`"lastStatus":"PROVISIONING","desiredStatus":"RUNNING"`)}, false, 0, false},
+		{"it waits for its image", answering{body: task(`"lastStatus":"PENDING","desiredStatus":"RUNNING","containers":[{"name":"worker","lastStatus":"PENDING"}]`)}, false, 0, false},
+		{"it is being activated", answering{body: task(`"lastStatus":"ACTIVATING","desiredStatus":"RUNNING"`)}, false, 0, false},
+		{"it runs", answering{body: task(`"lastStatus":"RUNNING","desiredStatus":"RUNNING"`)}, false, 0, false},
+		{"it was told to stop and runs", answering{body: task(`"lastStatus":"RUNNING","desiredStatus":"STOPPED","stopCode":"UserInitiated"`)}, false, 0, false},
+		{"it is stopping", answering{body: task(`"lastStatus":"STOPPING","desiredStatus":"STOPPED"`)}, false, 0, false},
+		{"a status that nobody knows", answering{body: task(`"lastStatus":"DREAMING"`)}, false, 0, false},
+		{"its network is being taken down", answering{body: task(`"lastStatus":"DEPROVISIONING","containers":[{"name":"worker","exitCode":9}]`)}, true, 9, false},
+		{"it never ran", answering{body: task(`"lastStatus":"STOPPED","stopCode":"TaskFailedToStart","containers":[{"name":"worker"}]`)}, true, -1, false},
+		{"it is forgotten", answering{body: `{"tasks":[],"failures":[{"arn":"arn","reason":"MISSING"}]}`}, true, -1, false},
+		{"another failure", answering{body: `{"tasks":[],"failures":[{"arn":"arn","reason":"AGENT"}]}`}, false, 0, true},
+		{"an empty answer", answering{body: `{}`}, false, 0, true},
+		{"throttled", answering{status: 400, code: "ThrottlingException", text: "Rate exceeded"}, false, 0, true},
+		{"no permission", answering{status: 400, code: "AccessDeniedException", text: "not authorized"}, false, 0, true},
+		{"no answer", answering{}, false, 0, true},
+	} {
+		if c.answer.body != "" {
+			c.answer.status = http.StatusOK
+		}
+		client := fleet.NewClient(ecssdk.NewFromConfig(sdktest.Config(t, &c.answer)), fleet.Place{Cluster: cluster})
+		s, stopped, err := client.Look(context.Background(), "arn")
+		if stopped != c.stopped || (err != nil) != c.fails || stopped && (s.ExitCode != c.exit || s.Container != "arn") {
+			t.Errorf("%s: %+v, %v, %v", c.why, s, stopped, err)
+		}
 	}
 }
 
@@ -138,6 +187,7 @@ func TestFailuresInTheAnswer(t *testing.T) {
 type answering struct {
 	status     int
 	code, text string
+	body       string // in place of an error
 	bodies     []string
 }
 
@@ -149,6 +199,10 @@ func (a *answering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("X-Amzn-ErrorType", a.code)
 	w.WriteHeader(a.status)
+	if a.body != "" {
+		_, _ = io.WriteString(w, a.body)
+		return
+	}
 	fmt.Fprintf(w, `{"__type":%q,"message":%q}`, a.code, a.text)
 }
 

@@ -6,8 +6,13 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"outpost/shared/id"
+	"outpost/shared/task"
 	"outpost/shared/topology"
 )
 
@@ -17,7 +22,7 @@ const lastStatus = "STOPPED"
 // ErrForeign means that an event is not about the end of a run's container.
 var ErrForeign = errors.New("not the end of a run's container")
 
-// Stopped is what a container's last event says.
+// Stopped is how a container ended.
 type Stopped struct {
 	Tenant, Run string
 	Attempt     int
@@ -27,6 +32,53 @@ type Stopped struct {
 	Reason      string // the platform's words, for people
 }
 
+// End is the end of the container's attempt, where that has no result.
+func (s Stopped) End(at time.Time) task.AttemptEnd {
+	var words []string
+	for _, w := range []string{s.StopCode, s.Reason} {
+		if w != "" {
+			words = append(words, w)
+		}
+	}
+	return task.AttemptEnd{Cause: task.ContainerStopped, ExitCode: s.ExitCode, Detail: strings.Join(words, ": "), At: at}
+}
+
+// ending is a task as far as its end goes, as events and DescribeTasks show it.
+type ending struct {
+	TaskArn, Group, LastStatus, StopCode, StoppedReason string
+
+	Containers []container
+}
+
+type container struct {
+	Name     string
+	ExitCode *int32
+}
+
+func endingOf(t types.Task) ending {
+	e := ending{TaskArn: aws.ToString(t.TaskArn), Group: aws.ToString(t.Group), LastStatus: aws.ToString(t.LastStatus),
+		StopCode: string(t.StopCode), StoppedReason: aws.ToString(t.StoppedReason)}
+	for _, c := range t.Containers {
+		e.Containers = append(e.Containers, container{aws.ToString(c.Name), c.ExitCode})
+	}
+	return e
+}
+
+// stopped says what the ending tells; who the container's run was stays empty
+// for one that is no run's.
+func (e ending) stopped() Stopped {
+	s := Stopped{Container: e.TaskArn, ExitCode: -1, StopCode: e.StopCode, Reason: e.StoppedReason}
+	if tenant, run, attempt, ok := parseGroup(e.Group); ok {
+		s.Tenant, s.Run, s.Attempt = tenant, run, attempt
+	}
+	for _, c := range e.Containers {
+		if c.Name == topology.Worker.Container && c.ExitCode != nil {
+			s.ExitCode = int(*c.ExitCode)
+		}
+	}
+	return s
+}
+
 // group names the container's tenant, run and attempt.
 func group(k Container) string { return fmt.Sprintf("%s:%s:%d", k.Tenant, k.Run, k.Attempt) }
 
@@ -34,14 +86,7 @@ func group(k Container) string { return fmt.Sprintf("%s:%s:%d", k.Tenant, k.Run,
 // returns ErrForeign for a container that is no run's, or has not ended.
 func ParseStopped(event []byte) (Stopped, error) {
 	var e struct {
-		Detail struct {
-			TaskArn, Group, LastStatus, StopCode, StoppedReason string
-
-			Containers []struct {
-				Name     string
-				ExitCode *int
-			}
-		}
+		Detail ending
 	}
 	if err := json.Unmarshal(event, &e); err != nil {
 		return Stopped{}, fmt.Errorf("parse a task event: %w", err)
@@ -49,15 +94,9 @@ func ParseStopped(event []byte) (Stopped, error) {
 	if e.Detail.LastStatus != lastStatus {
 		return Stopped{}, ErrForeign
 	}
-	s := Stopped{Container: e.Detail.TaskArn, ExitCode: -1, StopCode: e.Detail.StopCode, Reason: e.Detail.StoppedReason}
-	var ok bool
-	if s.Tenant, s.Run, s.Attempt, ok = parseGroup(e.Detail.Group); !ok {
+	s := e.Detail.stopped()
+	if s.Run == "" {
 		return Stopped{}, ErrForeign
-	}
-	for _, c := range e.Detail.Containers {
-		if c.Name == topology.Worker.Container && c.ExitCode != nil {
-			s.ExitCode = *c.ExitCode
-		}
 	}
 	return s, nil
 }

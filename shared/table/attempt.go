@@ -50,11 +50,13 @@ func (t *Table) changeWith(ctx context.Context, tenantID, runID string, rule fun
 
 // BeginAttempt makes the run's next attempt, on Spot capacity if spot says so and
 // none before was lost, or, when one is open because a
-// launch is being repeated, stores the new task token with it. It returns
+// launch is being repeated, stores the new task token with it. While nobody has
+// claimed it, the reaper looks after it first lookAfter it was made: that is set
+// here, where the index is written anyway, and not with the container. It returns
 // ErrStale when the run has ended, has a result, was started again since, or
 // lost an attempt that is not settled yet, and ErrCancelled when a cancel was
 // requested.
-func (t *Table) BeginAttempt(ctx context.Context, tenantID, runID string, start int, taskToken string, spot bool, leaseUntil time.Time) (task.Run, error) {
+func (t *Table) BeginAttempt(ctx context.Context, tenantID, runID string, start int, taskToken string, spot bool, lookAfter time.Duration, leaseUntil time.Time) (task.Run, error) {
 	return t.changeWith(ctx, tenantID, runID, func(r *task.Run) error {
 		switch {
 		case !r.State.InFlight() || r.Starts != start || r.Result != nil || r.Attempt.Unsettled():
@@ -67,7 +69,8 @@ func (t *Table) BeginAttempt(ctx context.Context, tenantID, runID string, start 
 				r.LastContainer = r.Attempt.Container
 			}
 			r.EarlierSpend = r.EarlierSpend.Add(r.Attempt.Spend)
-			r.Attempt = task.Attempt{Number: r.Attempt.Number + 1, MadeAt: t.clock.Now(), OnDemand: !spot || r.InfraRetries > 0}
+			now := t.clock.Now()
+			r.Attempt = task.Attempt{Number: r.Attempt.Number + 1, MadeAt: now, LookAt: now.Add(lookAfter), OnDemand: !spot || r.InfraRetries > 0}
 			r.State = task.Starting
 		}
 		r.Attempt.TaskToken, r.LeaseUntil = taskToken, leaseUntil
@@ -180,26 +183,54 @@ func (t *Table) StoreResult(ctx context.Context, tenantID, runID string, attempt
 // ended, or whose attempt has ended already is returned as it is; ErrStale
 // means that the attempt was superseded or its lease extended.
 func (t *Table) EndAttempt(ctx context.Context, tenantID, runID string, attempt int, end task.AttemptEnd) (task.Run, error) {
+	return t.change(ctx, tenantID, runID, func(r *task.Run) error { return endAttempt(r, attempt, end) })
+}
+
+// EndUnclaimed is EndAttempt for an end that somebody saw from outside before
+// the claim: it counts only if nobody has claimed the attempt meanwhile, else
+// ErrStale.
+func (t *Table) EndUnclaimed(ctx context.Context, tenantID, runID string, attempt int, end task.AttemptEnd) (task.Run, error) {
 	return t.change(ctx, tenantID, runID, func(r *task.Run) error {
-		switch {
-		case r.Attempt.Number != attempt:
+		if live(r, attempt) && !r.Attempt.Unclaimed() {
 			return ErrStale
-		case !live(r, attempt):
+		}
+		return endAttempt(r, attempt, end)
+	})
+}
+
+func endAttempt(r *task.Run, attempt int, end task.AttemptEnd) error {
+	switch {
+	case r.Attempt.Number != attempt:
+		return ErrStale
+	case !live(r, attempt):
+		return errUnchanged
+	case end.Cause == task.LeaseExpired && r.LeaseUntil.After(end.At):
+		return ErrStale
+	}
+	r.Attempt.End = end
+	if end.Cause == task.ContainerStopped && end.At.Before(r.LeaseUntil) {
+		r.LeaseUntil = end.At // nobody works any more: where its execution broke, too, the reaper need not wait
+	}
+	if end.Cause != task.NoCapacity {
+		r.NoCapacitySince = time.Time{}
+	} else if r.NoCapacitySince.IsZero() {
+		r.NoCapacitySince = end.At
+	}
+	return nil
+}
+
+// PutOffLook gives an attempt that nobody has claimed yet until a later time
+// before the reaper looks after it again. It changes nothing once the attempt
+// is claimed or over.
+func (t *Table) PutOffLook(ctx context.Context, tenantID, runID string, attempt int, until time.Time) error {
+	_, err := t.change(ctx, tenantID, runID, func(r *task.Run) error {
+		if !live(r, attempt) || !r.Attempt.Unclaimed() || !r.Attempt.LookAt.Before(until) {
 			return errUnchanged
-		case end.Cause == task.LeaseExpired && r.LeaseUntil.After(end.At):
-			return ErrStale
 		}
-		r.Attempt.End = end
-		if end.Cause == task.ContainerStopped && end.At.Before(r.LeaseUntil) {
-			r.LeaseUntil = end.At // nobody works any more: where its execution broke, too, the reaper need not wait
-		}
-		if end.Cause != task.NoCapacity {
-			r.NoCapacitySince = time.Time{}
-		} else if r.NoCapacitySince.IsZero() {
-			r.NoCapacitySince = end.At
-		}
+		r.Attempt.LookAt = until
 		return nil
 	})
+	return err
 }
 
 // ExtendLease gives an in-flight run until a later time before the reaper looks

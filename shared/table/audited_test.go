@@ -35,7 +35,7 @@ func TestTheTrailTellsTheLifeOfARun(t *testing.T) {
 	begin := func() {
 		t.Helper()
 		step()
-		r, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token", true, b.clock.Now().Add(time.Minute))
+		r, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token", true, time.Minute, b.clock.Now().Add(time.Minute))
 		b.must(err)
 	}
 	claim := func() {

@@ -146,7 +146,7 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			return refused(b.Park(ctx, who, seen.Load)) && parkedNothing(a)
 		},
 		"BeginAttempt": func() bool {
-			_, err := b.BeginAttempt(ctx, who, r.ID, 1, "stolen", true, later)
+			_, err := b.BeginAttempt(ctx, who, r.ID, 1, "stolen", true, time.Minute, later)
 			return notFound(err)
 		},
 		"SetContainer": func() bool { return notFound(b.SetContainer(ctx, who, r.ID, 1, "arn")) },
@@ -166,6 +166,11 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			_, err := b.EndAttempt(ctx, who, r.ID, 1, task.AttemptEnd{Cause: task.ContainerStopped, At: later})
 			return notFound(err)
 		},
+		"EndUnclaimed": func() bool {
+			_, err := b.EndUnclaimed(ctx, who, r.ID, 1, task.AttemptEnd{Cause: task.ContainerStopped, At: later})
+			return notFound(err)
+		},
+		"PutOffLook":  func() bool { return notFound(b.PutOffLook(ctx, who, r.ID, 1, later)) },
 		"ExtendLease": func() bool { return notFound(b.ExtendLease(ctx, who, r.ID, later)) },
 		"PinCommit":   func() bool { _, err := b.PinCommit(ctx, who, tk.ID, "c0ffee"); return notFound(err) },
 		"PutEvents": func() bool {

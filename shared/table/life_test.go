@@ -107,7 +107,7 @@ func (b *bench) running(nonce string) task.Run {
 	b.t.Helper()
 	r, err := b.startNext(100)
 	b.must(err)
-	r, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token", true, b.clock.Now().Add(time.Minute))
+	r, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token", true, time.Minute, b.clock.Now().Add(time.Minute))
 	b.must(err)
 	r, err = b.Claim(b.ctx, b.tenant, r.ID, r.Attempt.Number, nonce, b.clock.Now().Add(time.Minute), by("run.claim"))
 	b.must(err)
@@ -193,7 +193,7 @@ func TestTheSpendOfLostAttemptsIsKept(t *testing.T) {
 		if r = b.settle(r); r.State.Terminal() {
 			break
 		}
-		r, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, 1, "token", true, start.Add(time.Minute))
+		r, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, 1, "token", true, time.Minute, start.Add(time.Minute))
 		b.must(err)
 		if got := *r.EarlierSpend.CostUSD; got != 0.5 || !r.Attempt.Spend.Nothing() {
 			t.Errorf("attempt %d begins after %v USD and has spent %+v", attempt+1, got, r.Attempt.Spend)

@@ -45,7 +45,7 @@ func TestARunsLifeFollowsTheModelInAnyOrderOfCalls(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := &world{bench: benchOn(t, shared.Table, shared.clock), rt: rt, tasks: map[string]*task.Tally{}}
 		w.submit()
-		steps := []func(){w.submit, w.startHead, w.begin, w.begin, w.claim, w.claim, w.beat, w.finish, w.lose, w.cancel, w.look, w.settleOne, w.settleOne, w.pass}
+		steps := []func(){w.submit, w.startHead, w.begin, w.begin, w.claim, w.claim, w.beat, w.finish, w.lose, w.loseUnclaimed, w.putOff, w.cancel, w.look, w.settleOne, w.settleOne, w.pass}
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			steps[rapid.IntRange(0, len(steps)-1).Draw(rt, "step")]()
 			w.note()
@@ -127,8 +127,9 @@ func (w *world) startHead() {
 func (w *world) begin() {
 	r := w.pick()
 	n := r.Starts + rapid.SampledFrom([]int{0, 0, 0, -1}).Draw(w.rt, "start")
-	lease := w.clock.Now().Add(time.Minute)
-	_, err := w.BeginAttempt(w.ctx, w.tenant, r.ID, n, fmt.Sprint("token", r.moves), true, lease)
+	now, lookAfter := w.clock.Now(), time.Duration(rapid.IntRange(1, 90).Draw(w.rt, "look after"))*time.Second
+	lease := now.Add(time.Minute)
+	_, err := w.BeginAttempt(w.ctx, w.tenant, r.ID, n, fmt.Sprint("token", r.moves), true, lookAfter, lease)
 	switch {
 	case !r.State.InFlight() || n != r.Starts || r.Result != nil || r.Attempt.Unsettled():
 		w.expect("begin", r, err, table.ErrStale)
@@ -137,7 +138,7 @@ func (w *world) begin() {
 	default:
 		w.expect("begin", r, err, nil)
 		if !r.Attempt.Open() {
-			r.Attempt = task.Attempt{Number: r.Attempt.Number + 1}
+			r.Attempt = task.Attempt{Number: r.Attempt.Number + 1, LookAt: now.Add(lookAfter)}
 			r.State = task.Starting
 			r.moves++
 		}
@@ -225,17 +226,57 @@ func (w *world) lose() {
 		w.expect("end by a lease that runs", r, err, table.ErrStale)
 	default:
 		w.expect("end of an attempt", r, err, nil)
-		r.Attempt.End = end
-		if end.Cause == task.ContainerStopped && end.At.Before(r.LeaseUntil) {
-			r.LeaseUntil = end.At
-		}
-		r.moves++
-		if end.Cause != task.NoCapacity {
-			r.NoCapacitySince = time.Time{}
-		} else if r.NoCapacitySince.IsZero() {
-			r.NoCapacitySince = now
-		}
+		r.end(end)
 	}
+}
+
+func (r *modelRun) end(end task.AttemptEnd) {
+	r.Attempt.End = end
+	if end.Cause == task.ContainerStopped && end.At.Before(r.LeaseUntil) {
+		r.LeaseUntil = end.At
+	}
+	r.moves++
+	if end.Cause != task.NoCapacity {
+		r.NoCapacitySince = time.Time{}
+	} else if r.NoCapacitySince.IsZero() {
+		r.NoCapacitySince = end.At
+	}
+}
+
+// loseUnclaimed ends an attempt as somebody does who saw its container stopped.
+func (w *world) loseUnclaimed() {
+	r, attempt, _ := w.report()
+	end := task.AttemptEnd{At: w.clock.Now(), Cause: task.ContainerStopped}
+	_, err := w.EndUnclaimed(w.ctx, w.tenant, r.ID, attempt, end)
+	switch {
+	case r.Attempt.Number != attempt:
+		w.expect("end of an unclaimed attempt", r, err, table.ErrStale)
+	case !r.live(attempt):
+		w.expect("end of an ended attempt", r, err, nil)
+	case r.Attempt.Nonce != "":
+		w.expect("end of a claimed attempt", r, err, table.ErrStale)
+	default:
+		w.expect("end of an unclaimed attempt", r, err, nil)
+		r.end(end)
+	}
+}
+
+func (w *world) putOff() {
+	r, attempt, _ := w.report()
+	until := w.clock.Now().Add(time.Duration(rapid.IntRange(1, 90).Draw(w.rt, "look after")) * time.Second)
+	err := w.PutOffLook(w.ctx, w.tenant, r.ID, attempt, until)
+	w.expect("a later look", r, err, nil)
+	if r.live(attempt) && r.Attempt.Nonce == "" && r.Attempt.LookAt.Before(until) {
+		r.Attempt.LookAt = until
+	}
+}
+
+// due is when the reaper is to look after the run.
+func (r *modelRun) due() time.Time {
+	if r.Attempt.Open() && r.Attempt.Nonce == "" && r.Attempt.LookAt.Before(r.LeaseUntil) {
+		return r.Attempt.LookAt
+	}
+	return r.LeaseUntil
 }
 
 func (w *world) cancel() {
@@ -366,8 +407,8 @@ func (w *world) compare() {
 	for _, h := range due {
 		if h.Tenant == w.tenant {
 			indexed++
-			if !slices.ContainsFunc(w.runs, func(r *modelRun) bool { return r.ID == h.Run && r.State.InFlight() && r.LeaseUntil.Equal(h.Due) }) {
-				w.rt.Fatalf("the index says that %s is in flight until %s", h.Run, h.Due)
+			if !slices.ContainsFunc(w.runs, func(r *modelRun) bool { return r.ID == h.Run && r.State.InFlight() && r.due().Equal(h.Due) }) {
+				w.rt.Fatalf("the index says that %s is in flight and due at %s", h.Run, h.Due)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -121,7 +122,7 @@ func TestOneOfFiftyClaimersWins(t *testing.T) {
 	b.admit(1)
 	r, err := b.startNext(1)
 	b.must(err)
-	r, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token", true, start)
+	r, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token", true, time.Minute, start)
 	b.must(err)
 	var won, bound atomic.Int64
 	all(50, func(i int) {
@@ -171,6 +172,107 @@ func TestAResultAndALostLeaseExcludeEachOther(t *testing.T) {
 			t.Fatalf("round %d: the run says otherwise: %+v", i, got)
 		}
 	}
+}
+
+// launched starts the next run and makes an attempt that nobody has claimed.
+func (b *bench) launched() task.Run {
+	b.t.Helper()
+	b.admit(1)
+	r, err := b.startNext(100)
+	b.must(err)
+	r, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token", true, time.Minute, b.clock.Now().Add(5*time.Minute))
+	b.must(err)
+	return r
+}
+
+// One says that the container has stopped, one that it lives, and the worker
+// claims, all at once: the claim or the end is there, never both, and whoever
+// lost is told so.
+func TestAClaimAndAnEndSeenFromOutsideExcludeEachOther(t *testing.T) {
+	b := newBench(t)
+	claimed, ended := 0, 0
+	for round := range 40 {
+		r := b.launched()
+		end := task.AttemptEnd{Cause: task.ContainerStopped, ExitCode: 137, At: b.clock.Now()}
+		var claim, seen error
+		all(3, func(i int) {
+			switch i {
+			case 0:
+				_, claim = b.Claim(b.ctx, b.tenant, r.ID, 1, "n", b.clock.Now().Add(time.Minute), by("run.claim"))
+			case 1:
+				_, seen = b.EndUnclaimed(b.ctx, b.tenant, r.ID, 1, end)
+			default:
+				if err := b.PutOffLook(b.ctx, b.tenant, r.ID, 1, b.clock.Now().Add(2*time.Minute)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		got, err := b.Run(b.ctx, b.tenant, r.ID)
+		b.must(err)
+		switch {
+		case claim == nil && errors.Is(seen, table.ErrStale) && got.State == task.Running && got.Attempt.Nonce == "n" && got.Attempt.Open():
+			claimed++
+		case seen == nil && errors.Is(claim, table.ErrStale) && got.State == task.Starting && got.Attempt.Nonce == "" && got.Attempt.End == end:
+			ended++
+		default:
+			t.Fatalf("round %d: the claim got %v, the end %v, and the run is %+v", round, claim, seen, got)
+		}
+		// Either way the last event may still come, and a claim after an end is late.
+		if got.Attempt.Open() {
+			continue
+		}
+		again, err := b.EndAttempt(b.ctx, b.tenant, r.ID, 1, task.AttemptEnd{Cause: task.ContainerStopped, ExitCode: 1, At: b.clock.Now().Add(time.Second)})
+		b.must(err)
+		if !reflect.DeepEqual(again, got) {
+			t.Fatalf("a late event made %+v of %+v", again, got)
+		}
+		if _, err := b.Claim(b.ctx, b.tenant, r.ID, 1, "late", b.clock.Now().Add(time.Minute), by("run.claim")); !errors.Is(err, table.ErrStale) {
+			t.Fatalf("a claim after the end: %v", err)
+		}
+	}
+	t.Logf("the claim came first %d times, the end %d times", claimed, ended)
+}
+
+// The look comes before the end of the lease, can be put off, and is nobody's
+// business once the attempt is claimed, over or another.
+func TestAnUnclaimedAttemptIsDueBeforeItsLeaseEnds(t *testing.T) {
+	b := newBench(t)
+	due := func(r task.Run) time.Time {
+		hints, err := b.Overdue(b.ctx, b.clock.Now().Add(time.Hour), 100)
+		b.must(err)
+		for _, h := range hints {
+			if h.Run == r.ID {
+				return h.Due
+			}
+		}
+		return time.Time{}
+	}
+	expect := func(when string, r task.Run, after time.Duration) {
+		t.Helper()
+		if got := due(r); !got.Equal(start.Add(after)) {
+			t.Errorf("%s it is due at %s, want %s after the start", when, got, after)
+		}
+	}
+	r := b.launched()
+	expect("launched", r, time.Minute)
+	b.must(b.SetContainer(b.ctx, b.tenant, r.ID, 1, "arn"))
+	expect("with a container", r, time.Minute)
+	b.must(b.PutOffLook(b.ctx, b.tenant, r.ID, 2, start.Add(3*time.Minute)))
+	expect("put off for another attempt", r, time.Minute)
+	b.must(b.PutOffLook(b.ctx, b.tenant, r.ID, 1, start.Add(2*time.Minute)))
+	expect("put off", r, 2*time.Minute)
+	b.must(b.PutOffLook(b.ctx, b.tenant, r.ID, 1, start.Add(time.Second)))
+	expect("put off to an earlier time", r, 2*time.Minute)
+	_, err := b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token 2", true, time.Hour, start.Add(6*time.Minute))
+	b.must(err)
+	expect("launched again", r, 2*time.Minute)
+	b.must(b.PutOffLook(b.ctx, b.tenant, r.ID, 1, start.Add(10*time.Minute)))
+	expect("put off beyond its lease", r, 6*time.Minute)
+	_, err = b.Claim(b.ctx, b.tenant, r.ID, 1, "n", start.Add(90*time.Second), by("run.claim"))
+	b.must(err)
+	expect("claimed", r, 90*time.Second)
+	b.must(b.PutOffLook(b.ctx, b.tenant, r.ID, 1, start.Add(20*time.Minute)))
+	expect("put off too late", r, 90*time.Second)
 }
 
 func TestAHeartbeatBeatsTheReaper(t *testing.T) {
@@ -312,7 +414,7 @@ func (b *bench) endSome(random *rand.Rand) {
 		_, _ = b.RequestCancel(b.ctx, b.tenant, runID, table.By{Audit: audit.Event{ID: id.New(id.Audit, start), Action: "run.cancel"}})
 	}
 	nonce := fmt.Sprint(random.Uint64())
-	if r, err = b.BeginAttempt(b.ctx, b.tenant, runID, r.Starts, "token", true, start.Add(-time.Second)); err == nil {
+	if r, err = b.BeginAttempt(b.ctx, b.tenant, runID, r.Starts, "token", true, time.Minute, start.Add(-time.Second)); err == nil {
 		if r, err = b.Claim(b.ctx, b.tenant, runID, r.Attempt.Number, nonce, start.Add(-time.Second), by("run.claim")); err == nil {
 			_, _ = b.StoreResult(b.ctx, b.tenant, runID, r.Attempt.Number, nonce, success())
 		}

@@ -52,7 +52,10 @@ func TestEveryMethodKeepsItsPrice(t *testing.T) {
 		}, one("Query")},
 		{"Standing, Queue and StartRun", func() (err error) { r, err = b.startNext(5); return err },
 			map[string]int{"GetItem": 2 + 2, "Query": 1, "TransactWriteItems": 1}},
-		{"BeginAttempt", func() error { _, err := b.BeginAttempt(b.ctx, b.tenant, r.ID, 1, "token", true, later); return err }, change},
+		{"BeginAttempt", func() error {
+			_, err := b.BeginAttempt(b.ctx, b.tenant, r.ID, 1, "token", true, time.Minute, later)
+			return err
+		}, change},
 		{"Claim", func() error { _, err := b.Claim(b.ctx, b.tenant, r.ID, 1, "n", later, by("run.claim")); return err }, tx(1)},
 		{"Heartbeat", func() error {
 			_, err := b.Heartbeat(b.ctx, b.tenant, r.ID, 1, "n", task.Spend{}, later.Add(time.Second))
@@ -206,7 +209,7 @@ func TestAnUnclaimedAttemptIsHeldByNoNonce(t *testing.T) {
 	b.admit(1)
 	r, err := b.startNext(1)
 	b.must(err)
-	_, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token", true, start)
+	_, err = b.BeginAttempt(b.ctx, b.tenant, r.ID, r.Starts, "token", true, time.Minute, start)
 	b.must(err)
 	if _, err := b.Claim(b.ctx, b.tenant, r.ID, 1, "", start, by("run.claim")); err == nil {
 		t.Error("a claim without a nonce was accepted")

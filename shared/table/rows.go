@@ -160,7 +160,7 @@ func newRunRow(tenantID string, r task.Run, version int64) (runRow, error) {
 	}
 	row := runRow{key: key{tenantPK(tenantID), sk}, Version: version, Run: r}
 	if r.State.InFlight() {
-		row.GSI2PK, row.GSI2SK = inflightPK(r.ID), inflightSK(r.LeaseUntil, tenantID, r.ID)
+		row.GSI2PK, row.GSI2SK = inflightPK(r.ID), inflightSK(r.DueAt(), tenantID, r.ID)
 	}
 	return row, nil
 }

@@ -179,13 +179,13 @@ func (t *Table) CountInflight(ctx context.Context) (int, error) {
 	return sum, nil
 }
 
-// InflightRun is a hint that a run's lease has ended.
+// InflightRun is a hint that a run is due.
 type InflightRun struct {
 	Tenant, Run string
 	Due         time.Time
 }
 
-// Overdue returns up to limit hints of runs whose lease ended at now or before,
+// Overdue returns up to limit hints of runs that the reaper is to look after at now or before,
 // the longest overdue first in each shard of the index.
 func (t *Table) Overdue(ctx context.Context, now time.Time, limit int) ([]InflightRun, error) {
 	var runs []InflightRun

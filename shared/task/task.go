@@ -173,6 +173,7 @@ type Attempt struct {
 	Container string // ARN; empty until RunTask has answered
 	OnDemand  bool   // not on Spot capacity
 	MadeAt    time.Time
+	LookAt    time.Time  // when, while nobody has claimed it, the reaper asks whether its container lives
 	Spend     Spend      // as its last heartbeat told; a result tells it finally
 	End       AttemptEnd // zero while the attempt is open
 }
@@ -213,8 +214,20 @@ func (r Run) Spend() Spend {
 	return r.EarlierSpend.Add(r.Attempt.Spend)
 }
 
+// DueAt is when the reaper looks after the run, unless it moves before: at the
+// end of its lease, or earlier after a container that nobody speaks for yet.
+func (r Run) DueAt() time.Time {
+	if look := r.Attempt.LookAt; r.Attempt.Unclaimed() && !look.IsZero() && look.Before(r.LeaseUntil) {
+		return look
+	}
+	return r.LeaseUntil
+}
+
 // Open tells whether the attempt was made and has not ended.
 func (a Attempt) Open() bool { return a.Number > 0 && a.End.Cause == "" }
+
+// Unclaimed tells whether the attempt is open and no worker has claimed it yet.
+func (a Attempt) Unclaimed() bool { return a.Open() && a.Nonce == "" }
 
 // Unsettled tells whether the attempt was lost and settlement has not decided
 // yet what follows: another one would escape the count of retries.

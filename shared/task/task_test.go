@@ -3,6 +3,7 @@ package task_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -106,5 +107,26 @@ func TestEventsOfALaterAttemptFollow(t *testing.T) {
 	}
 	if got := task.EventAttempt(task.EventSeq(3, 17)); got != 3 {
 		t.Errorf("attempt of an event is %d, want 3", got)
+	}
+}
+
+func TestWhenTheReaperLooksAfterARun(t *testing.T) {
+	lease := time.Date(2026, 11, 23, 12, 5, 0, 0, time.UTC)
+	early, late := lease.Add(-time.Minute), lease.Add(time.Minute)
+	for _, c := range []struct {
+		why     string
+		attempt task.Attempt
+		want    time.Time
+	}{
+		{"no attempt was made yet", task.Attempt{}, lease},
+		{"nobody has claimed it", task.Attempt{Number: 1, LookAt: early}, early},
+		{"its lease ends before", task.Attempt{Number: 1, LookAt: late}, lease},
+		{"it was claimed", task.Attempt{Number: 1, LookAt: early, Nonce: "n"}, lease},
+		{"it has ended", task.Attempt{Number: 1, LookAt: early, End: task.AttemptEnd{Cause: task.NoCapacity}}, lease},
+		{"an earlier release has stored it", task.Attempt{Number: 1}, lease},
+	} {
+		if got := (task.Run{State: task.Starting, LeaseUntil: lease, Attempt: c.attempt}).DueAt(); !got.Equal(c.want) {
+			t.Errorf("%s: due at %s, want %s", c.why, got, c.want)
+		}
 	}
 }

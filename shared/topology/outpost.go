@@ -132,7 +132,7 @@ var Functions = []Function{
 	function("container-stopped", 30*time.Second, "Records the end of a container and answers the state machine.",
 		use(Table, Get, Put), use(Workflow, Answer)),
 	function("reaper", 60*time.Second, "Heals what a lost message or a crash left behind.",
-		use(Table, Get, Put, Update), use(TableIndex("GSI2"), Query), use(Queue(Wakeups), Send), use(Workflow, Start, Describe, Answer), use(Cluster, Stop)).
+		use(Table, Get, Put, Update), use(TableIndex("GSI2"), Query), use(Queue(Wakeups), Send), use(Workflow, Start, Describe, Answer), use(Cluster, Stop, Describe)).
 		with(timing...).with(metrics),
 	function("audit/export", 5*time.Minute, "Exports each tenant's audit trail, a day at a time.",
 		use(Table, Get, Query, Put, Update), use(TableIndex("GSI1"), Query), use(AuditObjects, Read, Write)),

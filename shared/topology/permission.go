@@ -96,6 +96,8 @@ func permission(r Resource, a Access) Permission {
 		return Permission{"ecs:RunTask", TaskDefinitions}
 	case r == Cluster && a == Stop:
 		return Permission{"ecs:StopTask", Containers}
+	case r == Cluster && a == Describe:
+		return Permission{"ecs:DescribeTasks", Containers}
 	}
 	panic(fmt.Sprintf("topology: %s cannot be used to %s", r, a))
 }

@@ -105,7 +105,7 @@ const (
 	Decrypt  Access = "decrypt"
 	Encrypt  Access = "encrypt"
 	Start    Access = "start"    // start an execution
-	Describe Access = "describe" // describe an execution
+	Describe Access = "describe" // describe an execution, or a container
 	Answer   Access = "answer"   // send a task token's success or failure
 	Run      Access = "run"      // run a container
 	Stop     Access = "stop"     // stop a container

@@ -94,7 +94,7 @@ func (w world) launched(spec task.Spec, agents ...string) task.Run {
 	}
 	w.Must(w.Admit(w.T.Context(), w.Tenant, table.Admission{Caller: w.Caller, Task: tk, Prompt: "fix it", RunsPerDay: plan.Unlimited, Audit: audit.Event{ID: id.New(id.Audit, now), At: now}}))
 	r := w.StartNext()
-	r, err := w.BeginAttempt(w.T.Context(), w.Tenant, r.ID, r.Starts, "token", true, now.Add(time.Minute))
+	r, err := w.BeginAttempt(w.T.Context(), w.Tenant, r.ID, r.Starts, "token", true, time.Minute, now.Add(time.Minute))
 	w.Must(err)
 	return r
 }
@@ -155,7 +155,7 @@ func TestTheNextAttemptLearnsWhatWasSpentBefore(t *testing.T) {
 	w.Must(err)
 	_, err = w.Settle(t.Context(), w.Tenant, table.Settlement{Run: r, Decision: task.Decide(r, w.Clock.Now(), task.DefaultTiming), Now: w.Clock.Now()})
 	w.Must(err)
-	r, err = w.BeginAttempt(t.Context(), w.Tenant, r.ID, 1, "token", true, w.Clock.Now().Add(time.Minute))
+	r, err = w.BeginAttempt(t.Context(), w.Tenant, r.ID, 1, "token", true, time.Minute, w.Clock.Now().Add(time.Minute))
 	w.Must(err)
 	var got runner.ClaimResponse
 	w.claim(r, nonce).Into(t, 200, &got)

@@ -106,7 +106,7 @@ func TestTheRunsOfAClosedTenantEnd(t *testing.T) {
 		w.asked()
 	}
 	// The starting one is refused its container, the running one learns it.
-	if _, err := w.store.BeginAttempt(t.Context(), w.Tenant, w.starting.ID, w.starting.Starts, "token", true, w.clock.Now().Add(time.Minute)); !errors.Is(err, table.ErrCancelled) {
+	if _, err := w.store.BeginAttempt(t.Context(), w.Tenant, w.starting.ID, w.starting.Starts, "token", true, time.Minute, w.clock.Now().Add(time.Minute)); !errors.Is(err, table.ErrCancelled) {
 		t.Errorf("its launch: %v", err)
 	}
 	beat, err := w.store.Heartbeat(t.Context(), w.Tenant, w.running.ID, 1, "nonce", task.Spend{}, w.clock.Now().Add(time.Minute))

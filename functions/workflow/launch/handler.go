@@ -19,7 +19,7 @@ import (
 
 type store interface {
 	Run(ctx context.Context, tenantID, runID string) (task.Run, error)
-	BeginAttempt(ctx context.Context, tenantID, runID string, start int, taskToken string, spot bool, leaseUntil time.Time) (task.Run, error)
+	BeginAttempt(ctx context.Context, tenantID, runID string, start int, taskToken string, spot bool, lookAfter time.Duration, leaseUntil time.Time) (task.Run, error)
 	SetContainer(ctx context.Context, tenantID, runID string, attempt int, arn string) error
 	EndAttempt(ctx context.Context, tenantID, runID string, attempt int, end task.AttemptEnd) (task.Run, error)
 }
@@ -88,7 +88,7 @@ func (h handler) launch(ctx context.Context, in request) error {
 	if err := h.findEarlier(ctx, run, in.Start); err != nil {
 		return err
 	}
-	run, err = h.store.BeginAttempt(ctx, in.Tenant, in.Run, in.Start, in.TaskToken, h.spot, h.clock.Now().Add(h.timing.ClaimLease))
+	run, err = h.store.BeginAttempt(ctx, in.Tenant, in.Run, in.Start, in.TaskToken, h.spot, h.timing.HeartbeatLease, h.clock.Now().Add(h.timing.ClaimLease))
 	if errors.Is(err, table.ErrStale) || errors.Is(err, table.ErrCancelled) {
 		return h.workflow.Answer(ctx, in.TaskToken)
 	}

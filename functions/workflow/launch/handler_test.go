@@ -88,7 +88,8 @@ func TestAWorkerIsToldItsRunAndHoldsATicketForItsAttemptAlone(t *testing.T) {
 		t.Error("an attempt is launched on Spot, and nobody said so")
 	}
 	got := w.Read(r.ID)
-	if got.Attempt.Container == "" || got.Attempt.TaskToken != "t1" || !got.LeaseUntil.Equal(w.Clock.Now().Add(task.DefaultTiming.ClaimLease)) {
+	now, timing := w.Clock.Now(), task.DefaultTiming
+	if got.Attempt.Container == "" || got.Attempt.TaskToken != "t1" || !got.Attempt.LookAt.Equal(now.Add(timing.HeartbeatLease)) || !got.LeaseUntil.Equal(now.Add(timing.ClaimLease)) {
 		t.Errorf("run: %+v", got)
 	}
 	if w.Answered("t1") {
@@ -226,7 +227,7 @@ func TestALaunchThatWasOvertakenStopsWhatItLaunched(t *testing.T) {
 	h := w.handler(nil)
 	h.fleet = overtaken{w.Fleet(nil), func() {
 		w.lose(r)
-		_, err := w.BeginAttempt(context.Background(), w.Tenant, r.ID, r.Starts, "t2", true, w.Clock.Now().Add(time.Minute))
+		_, err := w.BeginAttempt(context.Background(), w.Tenant, r.ID, r.Starts, "t2", true, time.Minute, w.Clock.Now().Add(time.Minute))
 		w.Must(err)
 	}}
 	w.Must(h.handle(context.Background(), request{w.Tenant, r.ID, r.Starts, "t1"}))

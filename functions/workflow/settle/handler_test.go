@@ -95,7 +95,7 @@ func TestSettleTellsTheStateMachineWhatComesNext(t *testing.T) {
 		}, answer{Next: task.NextWait, WaitSeconds: 2}, task.Running, 0},
 		{"no capacity for long goes back to the queue and frees the slot", func(w *world) task.Run {
 			r := w.StartNext()
-			r, err := w.BeginAttempt(context.Background(), w.Tenant, r.ID, r.Starts, "t", true, w.Clock.Now())
+			r, err := w.BeginAttempt(context.Background(), w.Tenant, r.ID, r.Starts, "t", true, time.Minute, w.Clock.Now())
 			w.Must(err)
 			_, err = w.EndAttempt(context.Background(), w.Tenant, r.ID, 1, task.AttemptEnd{Cause: task.NoCapacity, At: w.Clock.Now()})
 			w.Must(err)
@@ -160,7 +160,7 @@ func TestALossIsTriedAgainTwiceAtMost(t *testing.T) {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		var err error
-		r, err = w.BeginAttempt(context.Background(), w.Tenant, r.ID, r.Starts, "t", true, w.Clock.Now().Add(time.Minute))
+		r, err = w.BeginAttempt(context.Background(), w.Tenant, r.ID, r.Starts, "t", true, time.Minute, w.Clock.Now().Add(time.Minute))
 		w.Must(err)
 	}
 	w.end(r, task.ContainerStopped)

@@ -188,6 +188,14 @@ func useEverything(w *world) {
 	w.must(http.StatusAccepted, "POST", "/v1/tasks/"+second.ID+"/cancel", nil)
 	w.completed(second.ID)
 
+	// A worker that cannot claim for longer than the reaper waits to look after its
+	// container.
+	w.Recorder.Inject(&recorder.Rule{Service: "dynamodb", Caller: "runner-claim", Probability: 1, Effect: recorder.Fail, Code: "InternalServerError", Status: 500})
+	unclaimed := w.submit(body(quick, 1))
+	w.seen("reaper", topology.Permission{Action: "ecs:DescribeTasks", Resource: topology.Containers})
+	w.Recorder.Inject()
+	w.completed(unclaimed.ID)
+
 	// An execution that nobody started, and a fleet without room.
 	w.Recorder.Inject(
 		&recorder.Rule{Service: "states", Action: "StartExecution", Caller: "scheduler", Probability: 1, Effect: recorder.Fail, Code: "ThrottlingException"},

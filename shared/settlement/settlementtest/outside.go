@@ -69,6 +69,30 @@ func (f Fleet) Stop(_ context.Context, arn, _ string) (stopped bool, err error) 
 	return err == nil, err
 }
 
+// Look tells whether a container has stopped.
+func (f Fleet) Look(_ context.Context, arn string) (s fleet.Stopped, stopped bool, err error) {
+	err = f.cut.do(func() error {
+		f.w.mu.Lock()
+		defer f.w.mu.Unlock()
+		f.w.looks++
+		switch c := f.w.containers[arn]; {
+		case c == nil:
+			s, stopped = fleet.Stopped{Container: arn, ExitCode: -1}, true
+		case !c.live:
+			s, stopped = fleet.Stopped{Tenant: c.Tenant, Run: c.Run, Attempt: c.Attempt, Container: arn, ExitCode: 137, StopCode: "EssentialContainerExited"}, true
+		}
+		return nil
+	})
+	return s, err == nil && stopped, err
+}
+
+// Looks counts how often anybody looked after a container.
+func (w *World) Looks() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.looks
+}
+
 // Live lists the attempts of a run whose containers live.
 func (w *World) Live(runID string) (attempts []int) {
 	w.mu.Lock()

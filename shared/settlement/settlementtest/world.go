@@ -42,6 +42,7 @@ type World struct {
 	woken      []string
 	containers map[string]*container // by ARN, which is made of run and attempt
 	refusal    error
+	looks      int
 }
 
 type container struct {
@@ -148,19 +149,37 @@ func (w *World) StartNext() task.Run {
 	return r
 }
 
-// Running starts the next run and makes its first attempt, under a task token
-// and in a container, claimed by a worker.
-func (w *World) Running(token string) task.Run {
+// Launching starts the next run and makes its first attempt, under a task token;
+// its container is not known yet.
+func (w *World) Launching(token string) task.Run {
 	w.T.Helper()
-	ctx, lease := context.Background(), w.Clock.Now().Add(task.DefaultTiming.HeartbeatLease)
-	r := w.StartNext()
+	r, timing := w.StartNext(), task.DefaultTiming
 	w.SetExecution(r, workflow.Open)
-	r, err := w.BeginAttempt(ctx, w.Tenant, r.ID, r.Starts, token, true, lease)
+	r, err := w.BeginAttempt(context.Background(), w.Tenant, r.ID, r.Starts, token, true, timing.HeartbeatLease, w.Clock.Now().Add(timing.ClaimLease))
 	w.Must(err)
+	return r
+}
+
+// Unclaimed is Launching with a container, whose worker has not come yet.
+func (w *World) Unclaimed(token string) task.Run {
+	w.T.Helper()
+	ctx, r := context.Background(), w.Launching(token)
 	arn, err := w.Fleet(nil).Launch(ctx, fleet.Container{Tenant: w.Tenant, Run: r.ID, Attempt: r.Attempt.Number})
 	w.Must(err)
 	w.Must(w.SetContainer(ctx, w.Tenant, r.ID, r.Attempt.Number, arn))
-	r, err = w.Claim(ctx, w.Tenant, r.ID, r.Attempt.Number, "nonce", lease, table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now(), Action: "run.claim", Actor: "test", Target: r.ID}})
+	return w.Read(r.ID)
+}
+
+// Running is Unclaimed and then claimed by a worker.
+func (w *World) Running(token string) task.Run {
+	w.T.Helper()
+	return w.ClaimOf(w.Unclaimed(token))
+}
+
+// ClaimOf claims a run's attempt, as its worker does.
+func (w *World) ClaimOf(r task.Run) task.Run {
+	w.T.Helper()
+	r, err := w.Claim(context.Background(), w.Tenant, r.ID, r.Attempt.Number, "nonce", w.Clock.Now().Add(task.DefaultTiming.HeartbeatLease), table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now(), Action: "run.claim", Actor: "test", Target: r.ID}})
 	w.Must(err)
 	return r
 }
