@@ -58,7 +58,11 @@ func (c *adminBillingCheckCommand) Run(s *session) error {
 	if len(wrong) > 0 {
 		return failed("Stripe does not sell what the settings say: %s", table.Count(len(wrong), "difference"))
 	}
-	_, err = fmt.Fprintf(s.stdout, "Stripe sells all %d prices as the plans say.\n", len(prices))
+	past := len(prices.Past())
+	if _, err := fmt.Fprintf(s.stdout, "Stripe sells all %d prices as the plans say.\n", len(prices)-past); err != nil || past == 0 {
+		return err
+	}
+	_, err = fmt.Fprintf(s.stdout, "It has %s of the past, too.\n", table.Count(past, "price"))
 	return err
 }
 

@@ -63,6 +63,9 @@ func (c *adminBillingSetupCommand) Run(s *session) error {
 		fmt.Fprintln(s.stderr, "Everything is there already: nothing was changed.")
 	}
 	fmt.Fprintf(s.stdout, "\"stripe_prices\": %q,\n\"stripe_live\": %t\n", shop.Prices, c.Live)
+	if past := shop.Prices.Past(); len(past) > 0 {
+		fmt.Fprintf(s.stderr, "The first price of a plan is sold. %s still gives its plan to those who pay it, as long as it stands there.\n", table.Count(len(past), "price")+" of the past")
+	}
 	return nil
 }
 

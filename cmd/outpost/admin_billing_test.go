@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -79,6 +80,52 @@ func TestBillingIsSetUpOnceAndToldOnce(t *testing.T) {
 	if got := s.billing(t, []string{"OUTPOST_STRIPE_PRICES=" + swapped}, "check"); got.code != 1 || !strings.Contains(got.stdout, "of the plan enterprise: it costs 2900 cents, and the plan 19900.") ||
 		!strings.Contains(got.stdout, "of the plan pro: it costs 19900 cents, and the plan 2900.") || !strings.Contains(got.stderr, "2 differences") {
 		t.Errorf("check of the swapped: %+v", got)
+	}
+}
+
+// post makes something at the stand-in that no setup would make.
+func (s *till) post(t *testing.T, path string, form url.Values) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", s.url+path, strings.NewReader(form.Encode()))
+	must(t, err)
+	req.SetBasicAuth(s.key, "")
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := http.DefaultClient.Do(req)
+	must(t, err)
+	if res.Body.Close(); res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status)
+	}
+}
+
+func TestASetupAfterAChangedCostTellsTheOldPriceToo(t *testing.T) {
+	s := newTill(t)
+	s.post(t, "/v1/products", url.Values{"id": {"outpost_pro"}, "name": {"Outpost pro"}})
+	s.post(t, "/v1/prices", url.Values{"product": {"outpost_pro"}, "currency": {"usd"}, "unit_amount": {"1900"}, "recurring[interval]": {"month"}, "lookup_key": {"outpost_pro"}, "metadata[outpost]": {"plan"}})
+	if got := s.billing(t, nil, "setup", "--dry-run"); !strings.Contains(got.stdout, "Make the price of the plan pro: 29 USD a month. Who pays an older one goes on paying that.\n") {
+		t.Errorf("dry: %+v", got)
+	}
+	line := regexp.MustCompile(`"stripe_prices": "(price_\w+)=pro,(price_\w+)=pro,(price_\w+)=enterprise"`)
+	var table string
+	for range 2 {
+		got := s.billing(t, nil, "setup")
+		p := line.FindStringSubmatch(got.stdout)
+		if p == nil || !strings.Contains(got.stderr, "1 price of the past still gives its plan") || table != "" && p[0] != table {
+			t.Fatalf("%+v, after %s", got, table)
+		}
+		table = p[0]
+	}
+	p := line.FindStringSubmatch(table)
+	if got := s.billing(t, nil, "check", "--prices", p[1]+"=pro,"+p[2]+"=pro,"+p[3]+"=enterprise"); got.code != 0 || got.stdout != "Stripe sells all 2 prices as the plans say.\nIt has 1 price of the past, too.\n" {
+		t.Errorf("%+v", got)
+	}
+	for why, c := range map[string]struct{ prices, says string }{
+		"the old one first": {p[2] + "=pro," + p[1] + "=pro," + p[3] + "=enterprise", "The price " + p[2] + " of the plan pro: it costs 1900 cents, and the plan 2900."},
+		"of another plan":   {p[1] + "=pro," + p[3] + "=enterprise," + p[2] + "=enterprise", "The old price " + p[2] + " of the plan enterprise: it is of the product outpost_pro, and what is sold of outpost_enterprise."},
+		"of nobody":         {p[1] + "=pro," + p[3] + "=enterprise,price_none=pro", "The old price price_none of the plan pro: Stripe has no such price."},
+	} {
+		if got := s.billing(t, nil, "check", "--prices", c.prices); got.code != 1 || got.stdout != c.says+"\n" {
+			t.Errorf("%s: %+v", why, got)
+		}
 	}
 }
 

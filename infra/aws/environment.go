@@ -39,7 +39,8 @@ type Environment struct {
 	FleetCap          int                  `json:"fleet_cap"`           // runs in flight over all tenants
 	SpotFirstAttempts bool                 `json:"spot_first_attempts"` // later attempts are always on demand
 	// StripePrices is the one table of Stripe's prices, price=plan, comma
-	// separated; empty where there is no billing. StripeLive is for real money.
+	// separated, of each plan the one that is sold first; empty where there is no
+	// billing. StripeLive is for real money.
 	StripePrices string `json:"stripe_prices"`
 	StripeLive   bool   `json:"stripe_live"`
 	// ReturnURLs are the origins that Stripe's pages may lead back to, each as

@@ -31,6 +31,7 @@ func TestAWrongSettingIsOneSentenceThatNamesIt(t *testing.T) {
 		{"an odd retention", "dev", `"log_retention_days":8`, "log_retention_days"},
 		{"production that may be deleted", "prod", `"keep_data":false`, "keep_data"},
 		{"prices of one plan only", "dev", `"stripe_prices":"price_1=pro"`, "stripe_prices"},
+		{"a price of two plans", "dev", `"stripe_prices":"price_1=pro,price_1=enterprise"`, "stripe_prices"},
 		{"a price of no plan", "dev", `"stripe_prices":"price_1=gold"`, "stripe_prices"},
 		{"real money for nothing", "dev", `"stripe_live":true`, "stripe_live"},
 		{"a return by plain HTTP", "dev", `"return_urls":["http://app.example.com"]`, "return_urls"},

@@ -54,13 +54,18 @@ type Subscription struct {
 	WantedUntil time.Time // when that is given up
 }
 
-// Prices is the one table of Stripe's prices: the plan of each, by its id.
-type Prices map[string]string
+// Price is one of Stripe's, and the plan that it gives.
+type Price struct{ ID, Plan string }
 
-// ParsePrices reads price=plan pairs, comma separated. Every paid plan has
-// exactly one price, and no other plan has any.
+// Prices is the one table of Stripe's prices. The first of a plan is the one that
+// is sold. The others are of the past: who pays one keeps the plan, and nobody
+// begins to.
+type Prices []Price
+
+// ParsePrices reads price=plan pairs, comma separated. Every paid plan has a
+// price, no other plan has any, and a price has one plan.
 func ParsePrices(text string) (Prices, error) {
-	prices, plans := Prices{}, map[string]bool{}
+	var prices Prices
 	for pair := range strings.SplitSeq(text, ",") {
 		price, name, ok := strings.Cut(strings.TrimSpace(pair), "=")
 		p, known := plan.Lookup(name)
@@ -69,37 +74,58 @@ func ParsePrices(text string) (Prices, error) {
 			return nil, fmt.Errorf("%q is not price=plan", pair)
 		case !known || p.PriceUSD == 0:
 			return nil, fmt.Errorf("%q is no plan that is paid for", name)
-		case plans[name] || prices[price] != "":
-			return nil, fmt.Errorf("%q: a plan has one price and a price one plan", pair)
+		case prices.Plan(price) != "":
+			return nil, fmt.Errorf("%q: the price is there already, and gives one plan", pair)
 		}
-		prices[price], plans[name] = name, true
+		prices = append(prices, Price{price, name})
 	}
 	for _, p := range plan.All() {
-		if p.PriceUSD > 0 && !plans[p.Name] {
+		if _, sold := prices.Of(p.Name); p.PriceUSD > 0 && !sold {
 			return nil, fmt.Errorf("the plan %s has no price", p.Name)
 		}
 	}
 	return prices, nil
 }
 
-// String writes the table as ParsePrices reads it.
+// String writes the table as ParsePrices reads it, plan by plan.
 func (p Prices) String() string {
 	var pairs []string
-	for price, name := range p {
-		pairs = append(pairs, price+"="+name)
+	for _, of := range plan.All() {
+		for _, price := range p {
+			if price.Plan == of.Name {
+				pairs = append(pairs, price.ID+"="+price.Plan)
+			}
+		}
 	}
-	slices.Sort(pairs)
 	return strings.Join(pairs, ",")
 }
 
-// Of returns the price of a plan, and whether it has one.
+// Of returns the price that a plan is sold at, and whether it has one.
 func (p Prices) Of(name string) (price string, ok bool) {
-	for price, n := range p {
-		if n == name {
-			return price, true
+	i := slices.IndexFunc(p, func(price Price) bool { return price.Plan == name })
+	if i < 0 {
+		return "", false
+	}
+	return p[i].ID, true
+}
+
+// Plan returns the plan that a price gives; empty for none.
+func (p Prices) Plan(price string) string {
+	i := slices.IndexFunc(p, func(is Price) bool { return is.ID == price })
+	if i < 0 {
+		return ""
+	}
+	return p[i].Plan
+}
+
+// Past are the prices that still give their plan and are not sold any more.
+func (p Prices) Past() (past Prices) {
+	for _, price := range p {
+		if sold, _ := p.Of(price.Plan); sold != price.ID {
+			past = append(past, price)
 		}
 	}
-	return "", false
+	return past
 }
 
 // Standing is how a tenant stands with Stripe.
@@ -189,8 +215,8 @@ func Cost(name string) int {
 // stand is the standing that one subscription gives.
 func stand(sub Subscription, prices Prices, now time.Time) (Standing, error) {
 	s := Standing{Plan: free, Status: sub.Status, Subscription: sub.ID, PeriodEnd: sub.PeriodEnd}
-	paid, known := prices[sub.Price]
-	if !known && !sub.Status.Over() {
+	paid := prices.Plan(sub.Price)
+	if paid == "" && !sub.Status.Over() {
 		return s, unknown("the subscription %s has the price %q, which no plan has", sub.ID, sub.Price)
 	}
 	switch sub.Status {
@@ -228,7 +254,7 @@ func stand(sub Subscription, prices Prices, now time.Time) (Standing, error) {
 // is missing stays the sentence: it comes first.
 func (s *Standing) change(sub Subscription, prices Prices) {
 	sentence := s.Sentence
-	switch next, wanted := prices[sub.Next], prices[sub.Wanted]; {
+	switch next, wanted := prices.Plan(sub.Next), prices.Plan(sub.Wanted); {
 	case !sub.CancelAt.IsZero():
 		s.Next, s.NextAt = free, sub.CancelAt
 		sentence = fmt.Sprintf("The %s plan is canceled and ends %s.", s.Plan, date(sub.CancelAt))

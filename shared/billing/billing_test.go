@@ -2,6 +2,7 @@ package billing_test
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,10 @@ import (
 	"outpost/shared/billing"
 )
 
-var prices = billing.Prices{"price_pro": "pro", "price_enterprise": "enterprise"}
+var prices = billing.Prices{{ID: "price_pro", Plan: "pro"}, {ID: "price_enterprise", Plan: "enterprise"}, {ID: "price_pro_of_2025", Plan: "pro"}, {ID: "price_enterprise_of_2025", Plan: "enterprise"}}
+
+// named is the plan that is in the name of a price of the tests.
+func named(price string) string { return strings.Split(price, "_")[1] }
 
 const page = "../../docs/billing.md"
 
@@ -32,7 +36,7 @@ func TestGuaranteeEveryStatusPlanAndBoundaryIsRight(t *testing.T) {
 	for _, c := range cases {
 		want := "free"
 		if keep := keeps[c.Subscription.Status]; keep != nil && keep(c.Now, c.Subscription.UnpaidSince) {
-			want = strings.TrimPrefix(c.Subscription.Price, "price_")
+			want = named(c.Subscription.Price)
 		}
 		if c.Standing.Plan != want || c.Standing.Sentence == "" || !strings.Contains(c.Standing.Sentence, want) {
 			wrong++
@@ -49,7 +53,7 @@ func TestGuaranteeEveryStatusPlanAndBoundaryIsRight(t *testing.T) {
 			t.Errorf("%s %s, set to %s, %s: %+v", c.Subscription.Status, c.Subscription.Price, c.Will, c.Moment, c.Standing)
 		}
 	}
-	if len(cases) != 8*2*3*3+2*3*3 {
+	if len(cases) != 8*2*(3+1)*3+2*(3+1)*3 {
 		t.Errorf("%d rows", len(cases))
 	}
 	g.Figure("rows", len(cases))
@@ -73,11 +77,11 @@ func TestOfSeveralSubscriptionsTheDearestPlanDecidesInAnyOrder(t *testing.T) {
 		best := "free"
 		for i := range n {
 			s := billing.Subscription{ID: string(rune('a' + i)), Status: rapid.SampledFrom(billing.Statuses).Draw(t, "status"),
-				Price: rapid.SampledFrom([]string{"price_pro", "price_enterprise"}).Draw(t, "price"), Created: now.Add(time.Duration(i/2) * time.Hour),
+				Price: rapid.SampledFrom([]string{"price_pro", "price_enterprise", "price_pro_of_2025", "price_enterprise_of_2025"}).Draw(t, "price"), Created: now.Add(time.Duration(i/2) * time.Hour),
 				UnpaidSince: now.Add(-time.Duration(rapid.IntRange(0, 14).Draw(t, "days")) * 24 * time.Hour)}
 			subs = append(subs, s)
 			gives := s.Status == "active" || s.Status == "trialing" || s.Status == "past_due" && now.Sub(s.UnpaidSince) < billing.Grace
-			if p := strings.TrimPrefix(s.Price, "price_"); gives && best != "enterprise" {
+			if p := named(s.Price); gives && best != "enterprise" {
 				best = p
 			}
 		}
@@ -103,23 +107,39 @@ func TestAnUnknownPriceOrStatusGivesNoPlan(t *testing.T) {
 			t.Errorf("%s: %+v, %v", why, got, err)
 		}
 	}
-	old := []billing.Subscription{{ID: "sub_1", Status: "canceled", Price: "price_of_last_year"}}
+	old := []billing.Subscription{{ID: "sub_1", Status: "canceled", Price: "price_that_was_taken_out"}}
 	if got, err := billing.Decide(old, prices, time.Now()); err != nil || got.Plan != "free" {
 		t.Errorf("an ended subscription to an old price: %+v, %v", got, err)
 	}
 }
 
-func TestPricesAreOneForEachPaidPlan(t *testing.T) {
-	got, err := billing.ParsePrices("price_a=pro, price_b=enterprise")
-	if price, ok := got.Of("enterprise"); err != nil || len(got) != 2 || price != "price_b" || !ok {
-		t.Errorf("%v, %v", got, err)
+func TestOfThePricesOfAPlanTheFirstIsSold(t *testing.T) {
+	got, err := billing.ParsePrices("price_b=enterprise, price_a=pro,price_old=pro,price_older=pro")
+	if err != nil || len(got) != 4 {
+		t.Fatalf("%v, %v", got, err)
+	}
+	if price, ok := got.Of("pro"); price != "price_a" || !ok {
+		t.Errorf("pro is sold at %q", price)
 	}
 	if _, ok := got.Of("free"); ok {
 		t.Error("the free plan has a price")
 	}
+	for price, name := range map[string]string{"price_a": "pro", "price_old": "pro", "price_older": "pro", "price_b": "enterprise", "price_none": "", "": ""} {
+		if is := got.Plan(price); is != name {
+			t.Errorf("%q gives %q", price, is)
+		}
+	}
+	if past := got.Past(); !slices.Equal(past, billing.Prices{{ID: "price_old", Plan: "pro"}, {ID: "price_older", Plan: "pro"}}) {
+		t.Errorf("of the past are %v", past)
+	}
+	text := got.String()
+	if again, err := billing.ParsePrices(text); err != nil || text != "price_a=pro,price_old=pro,price_older=pro,price_b=enterprise" || again.String() != text {
+		t.Errorf("%s, then %v, %v", text, again, err)
+	}
 	for why, text := range map[string]string{
 		"nothing": "", "no plan": "price_a", "no price": "=pro,price_b=enterprise", "a plan that is free": "price_a=free", "a plan that is not": "price_a=gold",
-		"one is missing": "price_a=pro", "a plan twice": "price_a=pro,price_b=pro,price_c=enterprise", "a price twice": "price_a=pro,price_a=enterprise",
+		"one is missing": "price_a=pro,price_old=pro", "a price of two plans": "price_a=pro,price_a=enterprise", "a price twice": "price_a=pro,price_b=enterprise,price_a=pro",
+		"a comma at the end": "price_a=pro,price_b=enterprise,",
 	} {
 		if got, err := billing.ParsePrices(text); err == nil {
 			t.Errorf("%s: %v", why, got)

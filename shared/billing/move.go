@@ -22,24 +22,28 @@ var (
 	ErrPlan   = errors.New("the plan has no price")
 )
 
-// MoveTo returns how a living subscription comes to a plan. Whoever owes for one
-// plan does not move to another that costs: that is ErrUnpaid. ErrPlan is for a
+// MoveTo returns how a living subscription comes to a plan, and at what price; Stay
+// and Leave have none. Only a plan is asked for: one that has it, or is to get it at
+// the period's end, at a price of the past stays with that price. Whoever owes for
+// one plan does not move to another that costs: that is ErrUnpaid. ErrPlan is for a
 // plan that is not sold, and for a subscription to a price that is none's.
-func (s Subscription) MoveTo(name string, prices Prices) (Move, error) {
+func (s Subscription) MoveTo(name string, prices Prices) (m Move, price string, err error) {
 	if name == free {
-		return Leave, nil
+		return Leave, "", nil
 	}
-	is, known := prices[s.Price]
-	if _, sold := prices.Of(name); !sold || !known {
-		return "", fmt.Errorf("%w: %s", ErrPlan, name)
-	}
+	is := prices.Plan(s.Price)
+	price, sold := prices.Of(name)
 	switch {
+	case !sold || is == "":
+		return "", "", fmt.Errorf("%w: %s", ErrPlan, name)
 	case name == is:
-		return Stay, nil
+		return Stay, "", nil
 	case s.Status != Active && s.Status != Trialing:
-		return "", ErrUnpaid
+		return "", "", ErrUnpaid
 	case Cost(name) > Cost(is):
-		return Rise, nil
+		return Rise, price, nil
+	case prices.Plan(s.Next) == name:
+		return Fall, s.Next, nil
 	}
-	return Fall, nil
+	return Fall, price, nil
 }

@@ -8,31 +8,43 @@ import (
 )
 
 func TestAPlanIsComeToByOneMove(t *testing.T) {
+	const sold, past = "price_pro", "price_pro_of_2025"
 	for _, c := range []struct {
-		status        billing.Status
-		price, wanted string
-		move          billing.Move
-		err           error
+		status             billing.Status
+		is, becomes, wants string
+		move               billing.Move
+		price              string
+		err                error
 	}{
-		{"active", "price_pro", "enterprise", billing.Rise, nil},
-		{"trialing", "price_pro", "enterprise", billing.Rise, nil},
-		{"active", "price_enterprise", "pro", billing.Fall, nil},
-		{"active", "price_pro", "pro", billing.Stay, nil},
-		{"active", "price_pro", "free", billing.Leave, nil},
-		{"past_due", "price_pro", "free", billing.Leave, nil},
-		{"past_due", "price_pro", "pro", billing.Stay, nil},
-		{"past_due", "price_pro", "enterprise", "", billing.ErrUnpaid},
-		{"unpaid", "price_enterprise", "pro", "", billing.ErrUnpaid},
-		{"paused", "price_pro", "enterprise", "", billing.ErrUnpaid},
-		{"incomplete", "price_pro", "enterprise", "", billing.ErrUnpaid},
-		{"active", "price_pro", "gold", "", billing.ErrPlan},
-		{"active", "price_pro", "", "", billing.ErrPlan},
-		{"active", "price_other", "pro", "", billing.ErrPlan},
-		{"active", "price_other", "free", billing.Leave, nil},
+		{"active", sold, "", "enterprise", billing.Rise, "price_enterprise", nil},
+		{"trialing", sold, "", "enterprise", billing.Rise, "price_enterprise", nil},
+		{"active", "price_enterprise", "", "pro", billing.Fall, sold, nil},
+		{"active", sold, "", "pro", billing.Stay, "", nil},
+		{"active", sold, "", "free", billing.Leave, "", nil},
+		{"past_due", sold, "", "free", billing.Leave, "", nil},
+		{"past_due", sold, "", "pro", billing.Stay, "", nil},
+		{"past_due", sold, "", "enterprise", "", "", billing.ErrUnpaid},
+		{"unpaid", "price_enterprise", "", "pro", "", "", billing.ErrUnpaid},
+		{"paused", sold, "", "enterprise", "", "", billing.ErrUnpaid},
+		{"incomplete", sold, "", "enterprise", "", "", billing.ErrUnpaid},
+		{"active", sold, "", "gold", "", "", billing.ErrPlan},
+		{"active", sold, "", "", "", "", billing.ErrPlan},
+		{"active", "price_other", "", "pro", "", "", billing.ErrPlan},
+		{"active", "price_other", "", "free", billing.Leave, "", nil},
+		{"active", past, "", "pro", billing.Stay, "", nil},
+		{"active", past, "", "enterprise", billing.Rise, "price_enterprise", nil},
+		{"active", "price_enterprise_of_2025", "", "pro", billing.Fall, sold, nil},
+		{"active", "price_enterprise_of_2025", "", "enterprise", billing.Stay, "", nil},
+		{"active", past, "", "free", billing.Leave, "", nil},
+		{"past_due", past, "", "pro", billing.Stay, "", nil},
+		{"past_due", past, "", "enterprise", "", "", billing.ErrUnpaid},
+		{"active", "price_enterprise", past, "pro", billing.Fall, past, nil}, // promised before it was sold no more
+		{"active", "price_enterprise", past, "enterprise", billing.Stay, "", nil},
+		{"active", "price_enterprise", "price_other", "pro", billing.Fall, sold, nil},
 	} {
-		move, err := billing.Subscription{Status: c.status, Price: c.price}.MoveTo(c.wanted, prices)
-		if move != c.move || !errors.Is(err, c.err) {
-			t.Errorf("%s %s to %q: %q, %v", c.status, c.price, c.wanted, move, err)
+		move, price, err := billing.Subscription{Status: c.status, Price: c.is, Next: c.becomes}.MoveTo(c.wants, prices)
+		if move != c.move || price != c.price || !errors.Is(err, c.err) {
+			t.Errorf("%s %s, to become %q, to %q: %q at %q, %v", c.status, c.is, c.becomes, c.wants, move, price, err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package billing
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -9,6 +10,7 @@ import (
 // Case is one row of the table: a subscription at a moment, and what it gives.
 type Case struct {
 	Subscription Subscription
+	Price        string // in words
 	Will         string // what it is set to do, in words
 	Moment       string // in words
 	Now          time.Time
@@ -38,17 +40,20 @@ func wills(name string, prices Prices) (words []string, set map[string]func(*Sub
 	return []string{"go on", "end", "become enterprise once paid"}, set
 }
 
-// Cases makes every row: each status, with each paid plan, set to do each thing
-// that it can be, a second before, at and a second after the ends of period and
-// grace.
+// Cases makes every row: each status, with each price that is sold, set to do each
+// thing that it can be, and with each price of the past, a second before, at and a
+// second after the ends of period and grace.
 func Cases(prices Prices) ([]Case, error) {
 	var out []Case
 	for _, status := range Statuses {
-		for _, p := range []string{"pro", "enterprise"} {
-			price, _ := prices.Of(p)
-			words, set := wills(p, prices)
+		for _, p := range prices {
+			words, set := wills(p.Plan, prices)
+			name := p.Plan
+			if slices.Contains(prices.Past(), p) {
+				name, words = p.Plan+", of the past", words[:1]
+			}
 			for _, will := range words {
-				sub := Subscription{ID: "sub_1", Status: status, Price: price, Created: owedSince.AddDate(0, -1, 0), PeriodEnd: periodEnd}
+				sub := Subscription{ID: "sub_1", Status: status, Price: p.ID, Created: owedSince.AddDate(0, -1, 0), PeriodEnd: periodEnd}
 				set[will](&sub)
 				boundaries := []struct {
 					name string
@@ -68,7 +73,7 @@ func Cases(prices Prices) ([]Case, error) {
 						if err != nil {
 							return nil, err
 						}
-						out = append(out, Case{sub, will, when + b.name, now, s})
+						out = append(out, Case{sub, name, will, when + b.name, now, s})
 					}
 				}
 			}
@@ -93,7 +98,8 @@ plan it wants by ` + "`POST /v1/billing/plan`" + ` (` + "`outpost billing plan P
   its invoice is paid in the billing portal within 23 hours.
 - **A cheaper plan** begins at the end of the period.
 - **The plan free** ends the subscription at the end of the period. Until Stripe ends it the plan stays.
-- **The plan that there is** takes back an end, or a cheaper plan, that was to come.
+- **The plan that there is** takes back an end, or a cheaper plan, that was to come. It changes no price.
+- **A price of the past**, at which a plan is not sold any more, gives the plan for as long as it is paid. A change to another plan is to the price that is sold, and so is the way back.
 - **Cards, invoices and what is owed** are in the billing portal (` + "`POST /v1/billing/portal`" + `, ` + "`outpost billing portal`" + `). Who owes for one paid plan cannot change to another before that is paid.
 
 The plan moves on every key of the tenant in the same transaction; an answer of the authorizer that is 60 seconds old is the oldest that is obeyed. Work that is queued over
@@ -103,11 +109,7 @@ new limits waits; work that runs ends normally. A plan that the operator has giv
 |---|---|---|---|---|---|
 `)
 	for _, c := range cases {
-		name := "pro"
-		if strings.Contains(c.Subscription.Price, "enterprise") {
-			name = "enterprise"
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", c.Subscription.Status, name, c.Will, c.Moment, c.Standing.Plan, c.Standing.Sentence)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", c.Subscription.Status, c.Price, c.Will, c.Moment, c.Standing.Plan, c.Standing.Sentence)
 	}
 	return b.String()
 }

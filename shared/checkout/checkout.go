@@ -218,7 +218,7 @@ func (d Desk) Change(ctx context.Context, tenantID, plan string, by By) (tn tena
 	if err != nil {
 		return tn, now, err
 	}
-	move, err := sub.MoveTo(plan, d.Prices)
+	move, price, err := sub.MoveTo(plan, d.Prices)
 	if err != nil {
 		return tn, now, err
 	}
@@ -226,7 +226,6 @@ func (d Desk) Change(ctx context.Context, tenantID, plan string, by By) (tn tena
 	if err := d.Store.Intend(ctx, tenantID, intent); err != nil {
 		return tn, now, err
 	}
-	price, _ := d.Prices.Of(plan)
 	if err := d.Stripe.Move(ctx, sub.ID, move, price); errors.Is(err, billing.ErrUnpaid) {
 		return tn, now, err
 	} else if err != nil {

@@ -16,8 +16,11 @@ import (
 	"testing"
 	"time"
 
+	sdk "github.com/stripe/stripe-go/v76"
+
 	standin "outpost/infra/local/stripe"
 	"outpost/infra/local/stripe/entitlementtest"
+	"outpost/infra/local/stripe/lives"
 	"outpost/shared/billing"
 	"outpost/shared/checkout"
 	"outpost/shared/settlement"
@@ -373,12 +376,98 @@ func TestWishesWhileStripeIsDownMayBeRepeated(t *testing.T) {
 	}
 }
 
+// oldPrice makes a price at which a plan was sold when it was 10 dollars cheaper.
+func (w *world) oldPrice(plan string) string {
+	w.T.Helper()
+	api := lives.New(w.Fake, w.URL, entitlementtest.Keys, nil).API
+	p, err := api.Prices.New(&sdk.PriceParams{Product: sdk.String("outpost_" + plan), Currency: sdk.String("usd"), UnitAmount: sdk.Int64(int64(billing.Cost(plan))*100 - 1000),
+		Metadata: map[string]string{"outpost": "plan"}, Recurring: &sdk.PriceRecurringParams{Interval: sdk.String("month")}})
+	w.Must(err)
+	return p.ID
+}
+
+// pays is the price of the tenant's subscription, and what it costs.
+func (w *world) pays() (price string, cents int64) {
+	w.T.Helper()
+	b, err := w.Billing(w.T.Context(), w.Tenant)
+	w.Must(err)
+	for _, sub := range w.Fake.Subscriptions(b.Customer) {
+		if !billing.Status(sub.Status).Over() {
+			return sub.Items.Data[0].Price, w.Fake.Invoices(b.Customer)[0].AmountPaid
+		}
+	}
+	return "", 0
+}
+
+// Whoever pays a price of the past keeps it and its plan for as long as it likes:
+// over renewals, and whatever it takes back. Another plan is at the price that is
+// sold, and so is the way back.
+func TestWhoPaysAPriceOfThePastKeepsItAndThePlan(t *testing.T) {
+	for _, plan := range []string{"pro", "enterprise"} {
+		w := newWorld(t)
+		old := w.oldPrice(plan)
+		sold, prices := w.Keeper.Prices, billing.Prices{}
+		for _, p := range sold {
+			if p.Plan == plan {
+				prices = append(prices, billing.Price{ID: old, Plan: plan})
+			} else {
+				prices = append(prices, p)
+			}
+		}
+		w.desk.Stripe.(*stripe.Connection).Prices, w.desk.Prices = sold, prices // as it was, and was right
+		w.Keeper.Prices = prices
+		w.desk.Keeper = w.Keeper
+		w.subscribed(plan)
+
+		again, err := w.Stripe.SetUpPrices(t.Context())
+		w.Must(err)
+		if price, _ := again.Of(plan); price == old || again.Plan(old) != plan || len(again) != 3 {
+			t.Fatalf("%s: set up are %v, the old one is %s", plan, again, old)
+		}
+		w.Must(w.Stripe.Check(t.Context(), again))
+		w.desk.Stripe.(*stripe.Connection).Prices, w.desk.Prices, w.Keeper.Prices = again, again, again
+		w.desk.Keeper = w.Keeper
+		cost := int64(billing.Cost(plan))*100 - 1000
+		stays := func(when string) {
+			t.Helper()
+			w.Sync("")
+			if price, cents := w.pays(); price != old || cents != cost || w.Plan() != plan {
+				t.Errorf("%s, %s: on the plan %s, at %s for %d", plan, when, w.Plan(), price, cents)
+			}
+		}
+		stays("after the change")
+		w.Must(w.change(plan))
+		stays("who asks for the plan that there is")
+		w.Must(w.change("free"))
+		w.Must(w.change(plan))
+		stays("who takes back the end")
+		w.Advance(32 * day)
+		stays("renewed")
+
+		other := map[string]string{"pro": "enterprise", "enterprise": "pro"}[plan]
+		if plan == "enterprise" { // down, at the period's end: taken back first
+			w.Must(w.change(other))
+			w.Must(w.change(plan))
+			stays("who takes back a cheaper plan")
+		}
+		for _, wish := range []string{other, plan} { // there and back
+			w.Must(w.change(wish))
+			w.Advance(32 * day)
+			w.Sync("")
+			want, _ := again.Of(wish)
+			if price, _ := w.pays(); price != want || w.Plan() != wish {
+				t.Errorf("%s to %s: on the plan %s, at %s, want %s", plan, wish, w.Plan(), price, want)
+			}
+		}
+	}
+}
+
 // A price that Stripe does not sell as the plan says sells nothing.
 func TestNothingIsSoldAtAPriceThatIsNotThePlans(t *testing.T) {
 	w := newWorld(t)
 	wrong := billing.Prices{}
-	for id, name := range w.Keeper.Prices {
-		wrong[id] = map[string]string{"pro": "enterprise", "enterprise": "pro"}[name]
+	for _, p := range w.Keeper.Prices {
+		wrong = append(wrong, billing.Price{ID: p.ID, Plan: map[string]string{"pro": "enterprise", "enterprise": "pro"}[p.Plan]})
 	}
 	right := w.desk.Stripe.(*stripe.Connection)
 	w.desk.Stripe, w.desk.Prices = &stripe.Connection{Client: right.Client, Prices: wrong}, wrong

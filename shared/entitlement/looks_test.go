@@ -76,7 +76,7 @@ func (l late) Entitle(ctx context.Context, tenantID string, look table.Look, by 
 func play(t *testing.T, store *table.Table, c *clock.Manual, keeperStore entitlement.Store, tenantID string, random *rand.Rand) (breach string, looks int) {
 	t.Helper()
 	n := &numbered{asked: make(chan *question)}
-	keeper := entitlement.Keeper{Stripe: n, Store: keeperStore, Waker: nobody{}, Prices: billing.Prices{"price_pro": "pro", "price_enterprise": "enterprise"}, Clock: c}
+	keeper := entitlement.Keeper{Stripe: n, Store: keeperStore, Waker: nobody{}, Prices: billing.Prices{{ID: "price_pro", Plan: "pro"}, {ID: "price_enterprise", Plan: "enterprise"}}, Clock: c}
 	var open []*look
 	least, last := 0, time.Time{} // what must be known: no older number, no earlier look
 	// follow waits until a look asks Stripe again, or ends.

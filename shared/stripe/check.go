@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	sdk "github.com/stripe/stripe-go/v76"
 
 	"outpost/shared/billing"
 )
 
-// Check makes sure that Stripe sells every price of the table, each month by
-// month and at the plan's cost.
+// Check makes sure that Stripe sells each plan at its price of the table, month by
+// month and at the plan's cost, and has every price of the past.
 func (c *Client) Check(ctx context.Context, prices billing.Prices) error {
 	wrong, err := c.Differences(ctx, prices)
 	if err == nil && len(wrong) > 0 {
@@ -22,26 +20,65 @@ func (c *Client) Check(ctx context.Context, prices billing.Prices) error {
 	return err
 }
 
-// Differences says in a sentence each what of the table Stripe does not sell as
-// the plans say. An error means that Stripe could not be asked.
+// Differences says in a sentence each what of the table Stripe does not have as
+// the plans say. A price of the past has the product of the one that is sold, and
+// terms of its own. An error means that Stripe could not be asked.
 func (c *Client) Differences(ctx context.Context, prices billing.Prices) (wrong []string, err error) {
-	for _, id := range slices.Sorted(maps.Keys(prices)) {
-		p := &sdk.PriceParams{}
-		p.Context = ctx
-		price, err := c.api.Prices.Get(id, p)
-		var missing *sdk.Error
-		if errors.As(err, &missing) && missing.Code == sdk.ErrorCodeResourceMissing {
-			wrong = append(wrong, fmt.Sprintf("The price %s of the plan %s: Stripe has no such price.", id, prices[id]))
-			continue
-		}
+	products := map[string]string{} // of what is sold, by plan
+	for _, of := range prices {
+		price, err := c.price(ctx, of.ID)
 		if err != nil {
-			return nil, fmt.Errorf("the price %s of the plan %s: %w", id, prices[id], err)
+			return nil, fmt.Errorf("the price %s of the plan %s: %w", of.ID, of.Plan, err)
 		}
-		for _, what := range c.terms(price, prices[id], true) {
-			wrong = append(wrong, fmt.Sprintf("The price %s of the plan %s: %s", id, prices[id], what))
+		product, again := products[of.Plan]
+		name, says := "price", []string{"Stripe has no such price."}
+		switch {
+		case again:
+			name = "old price"
+			if price != nil {
+				says = c.past(price, product)
+			}
+		case price != nil:
+			says = c.terms(price, of.Plan, true)
+			product = productOf(price)
+		}
+		products[of.Plan] = product
+		for _, what := range says {
+			wrong = append(wrong, fmt.Sprintf("The %s %s of the plan %s: %s", name, of.ID, of.Plan, what))
 		}
 	}
 	return wrong, nil
+}
+
+// price returns one of Stripe's; nil where Stripe has none of this id.
+func (c *Client) price(ctx context.Context, id string) (*sdk.Price, error) {
+	p := &sdk.PriceParams{}
+	p.Context = ctx
+	price, err := c.api.Prices.Get(id, p)
+	var missing *sdk.Error
+	if errors.As(err, &missing) && missing.Code == sdk.ErrorCodeResourceMissing {
+		return nil, nil
+	}
+	return price, err
+}
+
+func productOf(price *sdk.Price) string {
+	if price.Product == nil {
+		return ""
+	}
+	return price.Product.ID
+}
+
+// past says what of a price speaks against its having been sold as a product;
+// nothing where that is not known.
+func (c *Client) past(is *sdk.Price, product string) (wrong []string) {
+	if got := productOf(is); product != "" && got != product {
+		wrong = append(wrong, fmt.Sprintf("it is of the product %s, and what is sold of %s.", got, product))
+	}
+	if is.Livemode != c.live {
+		wrong = append(wrong, fmt.Sprintf("its live mode is %t, and that of the key %t.", is.Livemode, c.live))
+	}
+	return wrong
 }
 
 // terms says what of a price is not as its plan has it; whether it is sold at all

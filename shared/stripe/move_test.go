@@ -24,11 +24,10 @@ func (s *shop) wants(t *testing.T, customer, plan string) error {
 	if err != nil {
 		return err
 	}
-	move, err := subs[0].MoveTo(plan, s.prices)
+	move, price, err := subs[0].MoveTo(plan, s.prices)
 	if err != nil {
 		return err
 	}
-	price, _ := s.prices.Of(plan)
 	return s.Move(t.Context(), subs[0].ID, move, price)
 }
 

@@ -2,16 +2,13 @@ package stripe
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	sdk "github.com/stripe/stripe-go/v76"
 
 	"outpost/shared/billing"
-	"outpost/shared/plan"
 	"outpost/shared/platform"
 )
 
@@ -62,7 +59,7 @@ func (c *Client) Setup(ctx context.Context, webhookURL, returnURL string) (Shop,
 
 // SetUpPrices is the part of Setup that makes products and prices.
 func (c *Client) SetUpPrices(ctx context.Context) (billing.Prices, error) {
-	w := Work{shop: Shop{Prices: billing.Prices{}}}
+	var w Work
 	if err := c.surveyPrices(ctx, Declared, &w); err != nil {
 		return nil, err
 	}
@@ -80,12 +77,12 @@ func (c *Client) SetUpPortal(ctx context.Context, returnURL string) error {
 	return err
 }
 
-// Survey compares Stripe with a declaration and changes nothing: a product and a
-// price for each paid plan, the billing portal, and the webhook endpoint with its
+// Survey compares Stripe with a declaration and changes nothing: a product and its
+// prices for each paid plan, the billing portal, and the webhook endpoint with its
 // API version. What is there and right needs no step. An endpoint of another API
 // version cannot be changed and is an error, since nothing of it would be accepted.
 func (c *Client) Survey(ctx context.Context, d Declaration, site Site) (Work, error) {
-	w := Work{shop: Shop{Prices: billing.Prices{}}}
+	var w Work
 	if err := c.surveyPrices(ctx, d, &w); err != nil {
 		return Work{}, err
 	}
@@ -112,112 +109,6 @@ func (w Work) Do(ctx context.Context, done func(Step)) (Shop, error) {
 
 func (w *Work) step(do func(ctx context.Context, shop *Shop) error, format string, args ...any) {
 	w.Steps = append(w.Steps, Step{fmt.Sprintf(format, args...), do})
-}
-
-func (c *Client) surveyPrices(ctx context.Context, d Declaration, w *Work) error {
-	for _, name := range slices.Sorted(maps.Keys(d.Products)) {
-		p, _ := plan.Lookup(name)
-		err := c.surveyProduct(ctx, d.Products[name], w)
-		if err == nil {
-			err = c.surveyPrice(ctx, d.Products[name], p, w)
-		}
-		if err != nil {
-			return fmt.Errorf("the plan %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-func (c *Client) surveyProduct(ctx context.Context, want Product, w *Work) error {
-	get := &sdk.ProductParams{}
-	get.Context = ctx
-	is, err := c.api.Products.Get(want.ID, get)
-	var missing *sdk.Error
-	switch {
-	case errors.As(err, &missing) && missing.Code == sdk.ErrorCodeResourceMissing:
-		w.step(func(ctx context.Context, _ *Shop) error {
-			p := &sdk.ProductParams{ID: &want.ID, Name: &want.Name, Metadata: map[string]string{mark: "plan"}}
-			p.Context = ctx
-			_, err := c.api.Products.New(p)
-			return err
-		}, "Make the product %s, %s.", want.ID, want.Name)
-	case err != nil:
-		return err
-	case is.Name != want.Name || !is.Active:
-		w.step(func(ctx context.Context, _ *Shop) error {
-			p := &sdk.ProductParams{Name: &want.Name, Active: sdk.Bool(true)}
-			p.Context = ctx
-			_, err := c.api.Products.Update(want.ID, p)
-			return err
-		}, "Name the product %s %s, and sell it.", want.ID, want.Name)
-	}
-	return nil
-}
-
-// surveyPrice looks for the price with the plan's lookup key. One of other terms
-// is replaced: those who pay it go on paying it. Whatever else of ours is sold of
-// the product is sold no more, as after a setup that broke off between the two.
-func (c *Client) surveyPrice(ctx context.Context, product Product, p plan.Plan, w *Work) error {
-	key := product.ID
-	list := &sdk.PriceListParams{LookupKeys: []*string{&key}}
-	list.Context = ctx
-	it := c.api.Prices.List(list)
-	var is *sdk.Price
-	if it.Next() {
-		is = it.Price()
-	}
-	if err := it.Err(); err != nil {
-		return err
-	}
-	cents, kept := int64(p.PriceUSD)*100, ""
-	terms := is != nil && len(c.terms(is, p.Name, false)) == 0
-	switch {
-	case terms && is.Active:
-		w.shop.Prices[is.ID], kept = p.Name, is.ID
-	case terms:
-		kept = is.ID
-		w.step(func(ctx context.Context, shop *Shop) error {
-			on := &sdk.PriceParams{Active: sdk.Bool(true)}
-			on.Context = ctx
-			_, err := c.api.Prices.Update(kept, on)
-			shop.Prices[kept] = p.Name
-			return err
-		}, "Sell the price %s of the plan %s again.", kept, p.Name)
-	default:
-		w.step(func(ctx context.Context, shop *Shop) error {
-			price := &sdk.PriceParams{Product: &product.ID, Currency: sdk.String(string(sdk.CurrencyUSD)), UnitAmount: &cents, LookupKey: &key, TransferLookupKey: sdk.Bool(true),
-				Metadata: map[string]string{mark: "plan"}, Recurring: &sdk.PriceRecurringParams{Interval: sdk.String(string(sdk.PriceRecurringIntervalMonth))}}
-			price.Context = ctx
-			made, err := c.api.Prices.New(price)
-			if err == nil {
-				shop.Prices[made.ID] = p.Name
-			}
-			return err
-		}, "Make the price of the plan %s: %d USD a month.", p.Name, p.PriceUSD)
-		if is != nil && is.Active {
-			c.retire(w, is.ID, p.Name)
-			kept = is.ID
-		}
-	}
-	others := &sdk.PriceListParams{Product: &product.ID, Active: sdk.Bool(true)}
-	others.Context = ctx
-	others.Limit = sdk.Int64(100)
-	it = c.api.Prices.List(others)
-	for it.Next() {
-		if o := it.Price(); o.Metadata[mark] != "" && o.ID != kept {
-			c.retire(w, o.ID, p.Name)
-		}
-	}
-	return it.Err()
-}
-
-func (c *Client) retire(w *Work, price, of string) {
-	w.step(func(ctx context.Context, _ *Shop) error {
-		off := &sdk.PriceParams{Active: sdk.Bool(false)}
-		off.Context = ctx
-		_, err := c.api.Prices.Update(price, off)
-		return err
-	}, "Sell the old price %s of the plan %s no more.", price, of)
 }
 
 // portal finds the portal that a setup made; nil where there is none.

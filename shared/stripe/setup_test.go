@@ -54,7 +54,7 @@ func TestSettingUpTwiceMakesEachThingOnce(t *testing.T) {
 	}
 	made := len(s.Events())
 	second, err := s.Setup(t.Context(), hook, back)
-	if err != nil || !maps.Equal(second.Prices, first.Prices) || second.WebhookSecret != "" {
+	if err != nil || second.Prices.String() != first.Prices.String() || second.WebhookSecret != "" {
 		t.Errorf("%v, %v, then %v", err, first.Prices, second.Prices)
 	}
 	if n := len(s.Endpoints()); n != 1 || len(s.Events()) != made {
@@ -67,26 +67,71 @@ func TestSettingUpTwiceMakesEachThingOnce(t *testing.T) {
 	}
 }
 
-func TestAPriceOfAnotherCostIsReplacedAndSoldNoMore(t *testing.T) {
+// A price is replaced when the plan costs something else, whoever made it; who pays
+// it is not forgotten, also not by the setups that follow.
+func TestAPriceOfAnotherCostIsReplacedAndOfThePast(t *testing.T) {
 	s := empty(t)
-	product, err := s.sdk.Products.New(&sdk.ProductParams{ID: sdk.String("outpost_pro"), Name: sdk.String("Outpost")})
+	product, err := s.sdk.Products.New(&sdk.ProductParams{ID: sdk.String("outpost_pro"), Name: sdk.String("Outpost pro")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := s.sdk.Prices.New(&sdk.PriceParams{Product: &product.ID, Currency: sdk.String("usd"), UnitAmount: sdk.Int64(1900), LookupKey: sdk.String("outpost_pro"),
-		Recurring: &sdk.PriceRecurringParams{Interval: sdk.String("month")}})
+	make := func(cents int64, key *string) string {
+		p, err := s.sdk.Prices.New(&sdk.PriceParams{Product: &product.ID, Currency: sdk.String("usd"), UnitAmount: &cents, LookupKey: key, Recurring: &sdk.PriceRecurringParams{Interval: sdk.String("month")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.ID
+	}
+	old, friends := make(1900, sdk.String("outpost_pro")), make(500, nil)
+	first, err := s.Setup(t.Context(), "https://x.example/hook", "https://x.example/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	shop, err := s.Setup(t.Context(), "https://x.example/hook", "https://x.example/")
-	if err != nil {
-		t.Fatal(err)
+	pro, ok := first.Prices.Of("pro")
+	if !ok || pro == old || first.Prices.Plan(old) != "pro" || first.Prices.Plan(friends) != "" || len(first.Prices) != 3 {
+		t.Errorf("%v, after %s", first.Prices, old)
 	}
-	if pro, ok := shop.Prices.Of("pro"); !ok || pro == old.ID {
-		t.Errorf("%v", shop.Prices)
-	}
-	if p, err := s.sdk.Prices.Get(old.ID, nil); err != nil || p.Active || p.LookupKey != "" {
+	if p, err := s.sdk.Prices.Get(old, nil); err != nil || !p.Active || p.LookupKey != "" {
 		t.Errorf("%+v, %v", p, err)
+	}
+	if err := s.Check(t.Context(), first.Prices); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.sdk.Prices.Update(old, &sdk.PriceParams{Active: sdk.Bool(false)}); err != nil { // by hand
+		t.Fatal(err)
+	}
+	w, steps := s.survey(t, stripe.Declared)
+	second, err := w.Do(t.Context(), func(stripe.Step) {})
+	if err != nil || second.Prices.String() != first.Prices.String() || slices.ContainsFunc(steps, func(s string) bool { return strings.Contains(s, "price") }) {
+		t.Errorf("%v, then %v by %q, %v", first.Prices, second.Prices, steps, err)
+	}
+	if err := s.Check(t.Context(), second.Prices); err != nil {
+		t.Errorf("an old price that Stripe does not sell: %v", err)
+	}
+}
+
+// A cost that is taken back is that of a price that there is: those who paid it
+// all along pay what is sold.
+func TestACostThatComesBackIsSoldAtItsOldPrice(t *testing.T) {
+	s := empty(t)
+	before := s.oldPrice(t, int64(billing.Cost("pro"))*100)
+	p := &sdk.PriceParams{Product: sdk.String("outpost_pro"), Currency: sdk.String("usd"), UnitAmount: sdk.Int64(4900), LookupKey: sdk.String("outpost_pro"), TransferLookupKey: sdk.Bool(true),
+		Recurring: &sdk.PriceRecurringParams{Interval: sdk.String("month")}}
+	p.AddMetadata("outpost", "plan")
+	dear, err := s.sdk.Prices.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, steps := s.survey(t, stripe.Declared)
+	if !slices.Contains(steps, "Sell the price "+before+" of the plan pro again.") {
+		t.Errorf("%q", steps)
+	}
+	shop, err := w.Do(t.Context(), func(stripe.Step) {})
+	if pro, _ := shop.Prices.Of("pro"); err != nil || pro != before || shop.Prices.Plan(dear.ID) != "pro" {
+		t.Errorf("%v, %v", shop.Prices, err)
+	}
+	if w, steps := s.survey(t, stripe.Declared); len(steps) != 0 || len(s.active(t, "outpost_pro")) != 2 {
+		t.Errorf("left %q, %v", steps, w)
 	}
 }
 
@@ -142,7 +187,7 @@ func TestASetupThatBrokeOffIsEndedByTheNext(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		for after := 0; ; after++ {
 			s := empty(t)
-			old := s.oldPrice(t)
+			old := s.oldPrice(t, 1900)
 			w, steps := s.survey(t, stripe.Declared)
 			if after == len(steps) {
 				break
@@ -168,27 +213,28 @@ func TestASetupThatBrokeOffIsEndedByTheNext(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Check(t.Context(), shop.Prices); err != nil || len(shop.Prices) != 2 {
-				t.Errorf("after %d steps: %v, %v", after, shop.Prices, err)
+			pro, _ := shop.Prices.Of("pro")
+			if err := s.Check(t.Context(), shop.Prices); err != nil || len(shop.Prices) != 3 || pro == old || shop.Prices.Plan(old) != "pro" {
+				t.Errorf("after %d steps: %v, of which %s is the old one, %v", after, shop.Prices, old, err)
 			}
 			if _, left := s.survey(t, stripe.Declared); len(left) != 0 || len(s.Endpoints()) != 1 {
 				t.Errorf("after %d steps, %t: the second setup left %q, and %d endpoints", after, lost, left, len(s.Endpoints()))
 			}
-			if sold := s.sold(t, "outpost_pro"); len(sold) != 1 || sold[0] == old {
-				t.Errorf("after %d steps: sold are %v, the old one is %s", after, sold, old)
+			if all := s.active(t, "outpost_pro"); len(all) != 2 {
+				t.Errorf("after %d steps there are %v", after, all)
 			}
 		}
 	}
 }
 
 // oldPrice makes the product of the plan pro, and a price for it that was a setup's.
-func (s *shop) oldPrice(t *testing.T) string {
+func (s *shop) oldPrice(t *testing.T, cents int64) string {
 	t.Helper()
 	product, err := s.sdk.Products.New(&sdk.ProductParams{ID: sdk.String("outpost_pro"), Name: sdk.String("Outpost pro")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &sdk.PriceParams{Product: &product.ID, Currency: sdk.String("usd"), UnitAmount: sdk.Int64(1900), LookupKey: sdk.String("outpost_pro"), Recurring: &sdk.PriceRecurringParams{Interval: sdk.String("month")}}
+	p := &sdk.PriceParams{Product: &product.ID, Currency: sdk.String("usd"), UnitAmount: &cents, LookupKey: sdk.String("outpost_pro"), Recurring: &sdk.PriceRecurringParams{Interval: sdk.String("month")}}
 	p.AddMetadata("outpost", "plan")
 	old, err := s.sdk.Prices.New(p)
 	if err != nil {
@@ -197,8 +243,8 @@ func (s *shop) oldPrice(t *testing.T) string {
 	return old.ID
 }
 
-// sold are the active prices of a product.
-func (s *shop) sold(t *testing.T, product string) (ids []string) {
+// active are the active prices of a product.
+func (s *shop) active(t *testing.T, product string) (ids []string) {
 	t.Helper()
 	it := s.sdk.Prices.List(&sdk.PriceListParams{Product: &product, Active: sdk.Bool(true)})
 	for it.Next() {
@@ -256,7 +302,7 @@ func TestWhatWasChangedByHandIsPutRight(t *testing.T) {
 		if len(steps) != 1 || !strings.HasPrefix(steps[0], c.says) {
 			t.Errorf("%q, want %q", steps, c.says)
 		}
-		if again, err := w.Do(t.Context(), func(stripe.Step) {}); err != nil || again.WebhookSecret != "" || !maps.Equal(again.Prices, billing.Prices{pro: "pro", enterprise: "enterprise"}) {
+		if again, err := w.Do(t.Context(), func(stripe.Step) {}); err != nil || again.WebhookSecret != "" || again.Prices.String() != pro+"=pro,"+enterprise+"=enterprise" {
 			t.Errorf("%+v, %v", again.Prices, err)
 		}
 		if _, steps := s.survey(t, stripe.Declared); len(steps) != 0 {
@@ -333,12 +379,22 @@ func TestEachDifferenceOfThePricesIsASentence(t *testing.T) {
 	if _, err := s.sdk.Prices.Update(p.ID, &sdk.PriceParams{Active: sdk.Bool(false)}); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.Differences(t.Context(), billing.Prices{p.ID: "pro", "price_zzz": "enterprise"})
+	pro, _ := s.prices.Of("pro")
+	got, err := s.Differences(t.Context(), billing.Prices{{ID: p.ID, Plan: "pro"}, {ID: "price_zzz", Plan: "enterprise"}, {ID: "price_yyy", Plan: "pro"}, {ID: pro, Plan: "pro"}})
 	of := "The price " + p.ID + " of the plan pro: "
 	want := []string{of + "it is sold no more (archived).", of + `it is in "eur", not in USD.`, of + "it costs 100 cents, and the plan 2900.", of + "it is paid every 1 year, not each month.",
-		"The price price_zzz of the plan enterprise: Stripe has no such price."}
+		"The price price_zzz of the plan enterprise: Stripe has no such price.", "The old price price_yyy of the plan pro: Stripe has no such price.",
+		"The old price " + pro + " of the plan pro: it is of the product " + s.product + ", and what is sold of " + product.ID + "."}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%q, %v", got, err)
+	}
+	past := append(slices.Clone(s.prices), billing.Price{ID: s.past(t, 100), Plan: "pro"})
+	if got, err := s.Differences(t.Context(), past); err != nil || len(got) != 0 {
+		t.Errorf("a price of the past: %q, %v", got, err)
+	}
+	slices.Reverse(past)
+	if got, err := s.Differences(t.Context(), past); err != nil || !slices.Equal(got, []string{"The price " + past[0].ID + " of the plan pro: it costs 100 cents, and the plan 2900."}) {
+		t.Errorf("a price of the past that is sold: %q, %v", got, err)
 	}
 	if got, err := s.Differences(t.Context(), s.prices); err != nil || len(got) != 0 {
 		t.Errorf("%q, %v", got, err)
@@ -377,6 +433,7 @@ func TestChangesPassAgainstStripeMock(t *testing.T) {
 		body := answer.Body.String()
 		if r.Method == "GET" { // the mock's portal and endpoint are ours, and not as declared
 			body = regexp.MustCompile(`"metadata":\s*(\{\s*\}|null)`).ReplaceAllString(body, `"metadata": {"outpost": "portal"}`)
+			body = regexp.MustCompile(`"unit_amount":\s*\d+`).ReplaceAllString(body, `"unit_amount": 2900`) // as pro costs
 			body = regexp.MustCompile(`"url":\s*"https://[^"]*"`).ReplaceAllString(body, `"url": "`+site.Webhook+`"`)
 			body = regexp.MustCompile(`"api_version":\s*("[^"]*"|null)`).ReplaceAllString(body, `"api_version": "`+sdk.APIVersion+`"`)
 		}

@@ -38,14 +38,14 @@ var (
 type shop struct {
 	*standin.Server
 	*stripe.Client
-	prices billing.Prices
-	url    string
-	sdk    *client.API
+	prices       billing.Prices
+	product, url string
+	sdk          *client.API
 }
 
 func open(t *testing.T, seed uint64) *shop {
 	t.Helper()
-	s := &shop{prices: billing.Prices{}}
+	s := &shop{}
 	var err error
 	if s.Server, err = standin.New(standin.Options{Clock: clock.NewManual(start), Seed: seed}); err != nil {
 		t.Fatal(err)
@@ -61,15 +61,26 @@ func open(t *testing.T, seed uint64) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.product = product.ID
 	for _, name := range []string{"pro", "enterprise"} {
-		p, err := s.sdk.Prices.New(&sdk.PriceParams{Product: &product.ID, Currency: sdk.String("usd"), UnitAmount: sdk.Int64(int64(billing.Cost(name)) * 100),
+		p, err := s.sdk.Prices.New(&sdk.PriceParams{Product: &s.product, Currency: sdk.String("usd"), UnitAmount: sdk.Int64(int64(billing.Cost(name)) * 100),
 			Recurring: &sdk.PriceRecurringParams{Interval: sdk.String("month")}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.prices[p.ID] = name
+		s.prices = append(s.prices, billing.Price{ID: p.ID, Plan: name})
 	}
 	return s
+}
+
+// past makes a price that was once sold.
+func (s *shop) past(t *testing.T, cents int64) string {
+	t.Helper()
+	p, err := s.sdk.Prices.New(&sdk.PriceParams{Product: &s.product, Currency: sdk.String("usd"), UnitAmount: &cents, Recurring: &sdk.PriceRecurringParams{Interval: sdk.String("month")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.ID
 }
 
 // reach makes the SDK that arranges what a test needs.
@@ -193,6 +204,10 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 			phase := map[string]any{"start_date": 1, "end_date": 2, "items": []any{map[string]any{"price": "price_1"}}}
 			body = with(body, map[string]any{"phases": []any{phase}}) // the mock's has none
 		}
+		if r.Method == "GET" && r.URL.Path == "/v1/prices" { // the mock's is Outpost's, and costs what enterprise does
+			body = regexp.MustCompile(`"metadata":\s*(\{\s*\}|null)`).ReplaceAllString(body, `"metadata": {"outpost": "plan"}`)
+			body = regexp.MustCompile(`"unit_amount":\s*\d+`).ReplaceAllString(body, `"unit_amount": 19900`)
+		}
 		if r.URL.Path == "/v1/products/outpost_pro" { // one product is not there yet
 			answer.Code, body = 404, `{"error": {"type": "invalid_request_error", "code": "resource_missing"}}`
 		}
@@ -234,7 +249,7 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 	if err := c.Move(t.Context(), "sub_1", "elsewhere", ""); err == nil {
 		t.Error("a move that there is not")
 	}
-	_ = c.Check(t.Context(), billing.Prices{"price_1": "pro"}) // the mock's price costs something else
+	_ = c.Check(t.Context(), billing.Prices{{ID: "price_1", Plan: "pro"}}) // the mock's price costs something else
 	if _, err := c.Setup(t.Context(), "https://x.example/hook", "https://x.example"); err != nil {
 		t.Error(err)
 	}
@@ -283,7 +298,7 @@ func TestGuaranteeNoClientWithoutTheRightKeys(t *testing.T) {
 		t.Error(err)
 	}
 	pro, _ := s.prices.Of("pro")
-	for why, prices := range map[string]billing.Prices{"a price that Stripe does not know": {"price_none": "pro"}, "another plan's price": {pro: "enterprise"}} {
+	for why, prices := range map[string]billing.Prices{"a price that Stripe does not know": {{ID: "price_none", Plan: "pro"}}, "another plan's price": {{ID: pro, Plan: "enterprise"}}} {
 		if err := s.Check(t.Context(), prices); err == nil {
 			t.Errorf("%s is accepted", why)
 		}

@@ -24,7 +24,7 @@ var Settings = []Setting{
 	{Name: "OUTPOST_SPOT", Default: "false", Purpose: "Whether a run's first attempt uses Fargate Spot: cheaper, and may be taken away. true or false."},
 	{Name: "OUTPOST_FLEET_CAP", Default: "200", Purpose: "Runs in flight over all tenants, a soft cap."},
 	{Name: "OUTPOST_METRICS_NAMESPACE", Default: "Outpost", Purpose: "CloudWatch namespace of Outpost's own metrics; it tells deployments in one account apart."},
-	{Name: "OUTPOST_STRIPE_PRICES", Optional: true, Purpose: "Stripe's prices, one for each paid plan: price=plan, comma separated. Empty: there is no billing."},
+	{Name: "OUTPOST_STRIPE_PRICES", Optional: true, Purpose: "Stripe's prices of each paid plan: price=plan, comma separated, of each plan the one that is sold first. Empty: there is no billing."},
 	{Name: "OUTPOST_STRIPE_LIVE", Default: "false", Purpose: "Whether Stripe's key moves real money. true or false."},
 	{Name: "OUTPOST_STRIPE_API_BASE", Optional: true, Purpose: "URL that replaces Stripe's own."},
 	{Name: "OUTPOST_RETURN_URLS", Optional: true, Purpose: "Origins that Stripe's pages may lead back to, comma separated; loopback for every port of the machine itself."},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -137,7 +138,7 @@ func TestAPriceThatNoPlanHasIsShownAndNamed(t *testing.T) {
 	w.Pays("pro")
 	c := connect(t, w.World)
 	pro, _ := c.Prices.Of("pro")
-	delete(c.Prices, pro)
+	c.Prices = slices.DeleteFunc(c.Prices, func(p billing.Price) bool { return p.ID == pro })
 	var p page
 	serve(t, w.World, c).AsOperator(apitest.Request{ID: w.Tenant}).Into(t, 200, &p)
 	if p.Stripe == nil || p.Stripe.Plan != nil || len(p.Stripe.Subscriptions) != 1 || p.Stripe.Subscriptions[0].Plan != nil || !strings.Contains(text(p.Note), pro) || len(p.Differences) != 0 {

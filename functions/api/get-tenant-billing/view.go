@@ -83,7 +83,7 @@ func viewStanding(s billing.Standing) standing {
 func viewAccount(customer string, a billing.Account, s billing.Standing, prices billing.Prices) *ofStripe {
 	v := &ofStripe{Customer: orNull(customer), Deleted: a.Deleted, standing: viewStanding(s), Subscriptions: []subscription{}}
 	for _, sub := range a.Subscriptions {
-		v.Subscriptions = append(v.Subscriptions, subscription{ID: sub.ID, Status: string(sub.Status), Price: sub.Price, Plan: orNull(prices[sub.Price]), CreatedAt: stamp(sub.Created),
+		v.Subscriptions = append(v.Subscriptions, subscription{ID: sub.ID, Status: string(sub.Status), Price: sub.Price, Plan: orNull(prices.Plan(sub.Price)), CreatedAt: stamp(sub.Created),
 			PeriodEnd: stamp(sub.PeriodEnd), CancelAt: timeOrNull(sub.CancelAt), UnpaidSince: timeOrNull(sub.UnpaidSince)})
 	}
 	return v

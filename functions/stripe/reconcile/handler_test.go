@@ -151,7 +151,7 @@ func TestTenantsWithoutADecisionEndNoRound(t *testing.T) {
 		good = append(good, *w)
 	}
 	pro, _ := w.Keeper.Prices.Of("pro")
-	w.Keeper.Prices = billing.Prices{pro: "pro"} // the other price was replaced
+	w.Keeper.Prices = billing.Prices{{ID: pro, Plan: "pro"}} // the other price was replaced
 	r, _ := on(w)
 	if err := r.handle(t.Context()); err == nil || !errors.Is(err, entitlement.ErrUndecided) || strings.Contains(err.Error(), "were not looked at") {
 		t.Errorf("%v", err)

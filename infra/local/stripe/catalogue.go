@@ -121,10 +121,10 @@ func (s *Server) claimLookupKey(p *Price, key *string, transfer bool) error {
 }
 
 func (s *Server) listPrices(r *request) (any, error) {
-	keys, product, active, kind := r.texts("lookup_keys"), r.text("product"), r.text("active"), r.text("type")
+	keys, product, active, kind := r.texts("lookup_keys"), r.text("product"), r.flag("active", true), r.text("type")
 	return s.page(r, "price", func(res resource) bool {
 		p := res.(*Price)
 		return (len(keys) == 0 || p.LookupKey != nil && slices.Contains(keys, *p.LookupKey)) && (product == "" || product == p.Product) &&
-			(active == "" || active == strconv.FormatBool(p.Active)) && (kind == "" || kind == p.Type)
+			active == p.Active && (kind == "" || kind == p.Type)
 	})
 }

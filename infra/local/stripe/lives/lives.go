@@ -161,7 +161,7 @@ func (s *Shop) step(random *rand.Rand, customer string) (string, error) {
 			return "checkout", s.Subscribe(customer, plan, standin.GoodCard)
 		}
 	}
-	pro := s.Prices[sub.Items.Data[0].Price] == "pro"
+	pro := s.Prices.Plan(sub.Items.Data[0].Price) == "pro"
 	switch n := random.IntN(20); {
 	case n < 5 && pro:
 		return "upgrade", s.Upgrade(sub, "enterprise")
@@ -213,7 +213,7 @@ func (s *Shop) Truth(customer string, now time.Time) Truth {
 		paid = now.Before(time.Unix(owed, 0).AddDate(0, 0, 7))
 	}
 	if paid {
-		truth.Plan = s.Prices[sub.Items.Data[0].Price]
+		truth.Plan = s.Prices.Plan(sub.Items.Data[0].Price)
 	}
 	return truth
 }
