@@ -46,8 +46,5 @@ func ViewBilling(t tenant.Tenant, b tenant.Billing) Billing {
 	case b.FetchedAt.IsZero():
 		v.Sentence = fmt.Sprintf("The %s plan, until a Checkout is paid.", v.Plan)
 	}
-	if t.PlanSource != tenant.ByStripe && s.Subscription != "" && !s.Status.Over() {
-		v.Sentence += " A subscription was still there when Stripe was last looked at: the billing portal ends it."
-	}
 	return v
 }

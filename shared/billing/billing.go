@@ -141,6 +141,9 @@ type Standing struct {
 	Sentence     string    // why, and until when
 }
 
+// Living tells whether the subscription that decides has not ended.
+func (s Standing) Living() bool { return s.Status != "" && !s.Status.Over() }
+
 // Account is what Stripe has of a customer at one moment.
 type Account struct {
 	Deleted       bool

@@ -103,7 +103,8 @@ plan it wants by ` + "`POST /v1/billing/plan`" + ` (` + "`outpost billing plan P
 - **Cards, invoices and what is owed** are in the billing portal (` + "`POST /v1/billing/portal`" + `, ` + "`outpost billing portal`" + `). Who owes for one paid plan cannot change to another before that is paid.
 
 The plan moves on every key of the tenant in the same transaction; an answer of the authorizer that is 60 seconds old is the oldest that is obeyed. Work that is queued over
-new limits waits; work that runs ends normally. A plan that the operator has given is not Stripe's to change, nor the tenant's.
+new limits waits; work that runs ends normally. A plan that the operator has given is not Stripe's to change, nor the tenant's; and the operator takes over none while
+a subscription lives, which would go on costing and give nothing.
 
 | Stripe's status | price of | set to | moment | plan | the tenant reads |
 |---|---|---|---|---|---|

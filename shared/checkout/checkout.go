@@ -186,7 +186,7 @@ func (d Desk) candidate(ctx context.Context, tenantID, actor string) (tn tenant.
 // subscribed tells whether a subscription goes on that Checkout would double. One
 // whose first payment was never made is not: another try takes its place.
 func subscribed(s billing.Standing) bool {
-	return s.Status != "" && !s.Status.Over() && s.Status != billing.Incomplete
+	return s.Living() && s.Status != billing.Incomplete
 }
 
 // Change brings a tenant who has a subscription to a plan, as billing.MoveTo

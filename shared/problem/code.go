@@ -37,6 +37,7 @@ const (
 	NotSubscribed       Code = "not_subscribed"
 	OperatorsPlan       Code = "operators_plan"
 	PaymentMissing      Code = "payment_missing"
+	StillSubscribed     Code = "still_subscribed"
 )
 
 // Info is a row of the table of codes.
@@ -66,6 +67,7 @@ var table = []Info{
 	{NotSubscribed, 409, "There is no subscription.", false},
 	{OperatorsPlan, 409, "The operator gives the plan.", false},
 	{PaymentMissing, 409, "A payment is missing.", false},
+	{StillSubscribed, 409, "The tenant is still subscribed.", false},
 	{TicketBound, 409, "Another worker holds this attempt.", false},
 	{AttemptSuperseded, 409, "The attempt is over.", false},
 	{RunCancelled, 409, "The run was cancelled.", false},

@@ -232,7 +232,7 @@ func (t *Table) entitle(ctx context.Context, was, now tenant.Tenant, last tenant
 	if err != nil {
 		return err
 	}
-	over := now.Entitlement.State == tenant.Closed && (row.Billing.Standing.Status == "" || row.Billing.Standing.Status.Over())
+	over := now.Entitlement.State == tenant.Closed && !row.Billing.Standing.Living()
 	writes := func(tx *dynamo.WriteTx) {
 		t.replace(tx, was, now, keys)
 		t.putBilling(tx, row, !over)
@@ -252,17 +252,22 @@ func (t *Table) entitle(ctx context.Context, was, now tenant.Tenant, last tenant
 // putBilling writes the row that was read with a version, in the index of the
 // billed or not.
 func (t *Table) putBilling(tx *dynamo.WriteTx, row billingRow, billed bool) {
-	was := row.Version
+	was := row
 	row.Version++
 	row.GSI1PK, row.GSI1SK = "", ""
 	if billed {
 		row.GSI1PK, row.GSI1SK = billedPK, row.PK[len(tenantPK("")):]
 	}
-	if was == 0 {
-		tx.Put(t.items.Put(row).If("attribute_not_exists('Version')"))
-		return
+	is, args := was.still()
+	tx.Put(t.items.Put(row).If(is, args...))
+}
+
+// still is the condition that the row is as it was read.
+func (r billingRow) still() (is string, args []any) {
+	if r.Version == 0 {
+		return "attribute_not_exists('Version')", nil
 	}
-	tx.Put(t.items.Put(row).If("'Version' = ?", was))
+	return "'Version' = ?", []any{r.Version}
 }
 
 func billingFacts(t tenant.Tenant, b tenant.Billing) map[string]string {
@@ -271,13 +276,15 @@ func billingFacts(t tenant.Tenant, b tenant.Billing) map[string]string {
 	return facts
 }
 
-// listBilled puts a tenant into the index of the billed, or takes it out, as its
-// plan's source says. What else the row has stays.
-func (t *Table) listBilled(tx *dynamo.WriteTx, tn tenant.Tenant) {
+// handOver changes who decides about a tenant's plan: the tenant comes into the
+// index of the billed or, if it still stands with Stripe as was read, leaves it.
+// What else the row has stays.
+func (t *Table) handOver(tx *dynamo.WriteTx, tn tenant.Tenant, stands billingRow) {
 	u := t.items.Update("PK", tenantPK(tn.ID)).Range("SK", billingSK)
 	if tn.PlanSource == tenant.ByStripe {
 		tx.Update(u.Set("GSI1PK", billedPK).Set("GSI1SK", tn.ID))
-	} else {
-		tx.Update(u.Remove("GSI1PK", "GSI1SK"))
+		return
 	}
+	is, args := stands.still()
+	tx.Update(u.Remove("GSI1PK", "GSI1SK").If(is, args...))
 }

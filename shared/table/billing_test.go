@@ -2,8 +2,12 @@ package table_test
 
 import (
 	"errors"
+	"math/rand/v2"
+	"sync"
 	"testing"
+	"time"
 
+	"outpost/shared/billing"
 	"outpost/shared/table"
 	"outpost/shared/tenant"
 )
@@ -57,5 +61,51 @@ func TestAKeyThatBindsACustomerMustBeGoodAndFollows(t *testing.T) {
 	b.must(err)
 	if owner, err := b.TenantOfCustomer(b.ctx, "cus_b"); !errors.Is(err, table.ErrNotFound) || len(after) != len(before) {
 		t.Errorf("a revoked key binds for %q: %v, %d events more", owner, err, len(after)-len(before))
+	}
+}
+
+// A look at Stripe that finds a subscription, and the operator who takes the plan
+// over, at once: one of them is first, and no tenant pays for what decides nothing.
+// The look changes nothing but the standing, so that this alone can be in the way.
+func TestALookAndATakeoverAtOnceLeaveNoSubscriptionBehind(t *testing.T) {
+	b := newBench(t)
+	taken, refused := 0, 0
+	for round := 0; round < 20 || (taken == 0 || refused == 0) && round < 500; round++ {
+		one := benchOn(t, b.Table, b.clock)
+		change := func(c tenant.Change) error {
+			_, err := one.ChangeTenant(b.ctx, one.tenant, by("tenant.update"), func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(c) })
+			return err
+		}
+		b.must(change(tenant.Change{Plan: new("pro"), PlanSource: new(tenant.ByStripe)}))
+		customer, err := one.BindCustomer(b.ctx, one.tenant, "cus_"+one.tenant, by("billing.customer"))
+		b.must(err)
+		standing := billing.Standing{Plan: "pro", Status: billing.Active, Subscription: "sub_1", Sentence: "It is paid."}
+		var both sync.WaitGroup
+		var took, looked error
+		both.Go(func() {
+			for range rand.N(6) { // either may be first
+				_, _ = one.Billing(b.ctx, one.tenant)
+			}
+			took = change(tenant.Change{PlanSource: new(tenant.ByOperator)})
+		})
+		both.Go(func() {
+			_, _, looked = one.Entitle(b.ctx, one.tenant, table.Look{FetchedAt: b.clock.Now().Add(time.Second), Customer: customer, Standing: standing}, by("billing.sync"))
+		})
+		both.Wait()
+		tn, err := one.Tenant(b.ctx, one.tenant)
+		b.must(err)
+		now, err := one.Billing(b.ctx, one.tenant)
+		b.must(err)
+		switch {
+		case errors.Is(took, tenant.ErrSubscribed) && looked == nil && tn.PlanSource == tenant.ByStripe && now.Standing == standing:
+			refused++
+		case took == nil && errors.Is(looked, table.ErrStale) && tn.PlanSource == tenant.ByOperator && !now.Standing.Living():
+			taken++
+		default:
+			t.Fatalf("round %d: the takeover %v, the look %v: the plan is the %s's, the standing %+v", round, took, looked, tn.PlanSource, now.Standing)
+		}
+	}
+	if taken == 0 || refused == 0 {
+		t.Errorf("%d taken over, %d refused: it was no race", taken, refused)
 	}
 }

@@ -71,7 +71,8 @@ func (t *Table) Tenants(ctx context.Context, after string, limit int) (tenants [
 // ChangeTenant applies a rule to a tenant and hands the new entitlement to the
 // rows of its keys, of all there are at that moment, in one transaction. A tenant
 // that the rule leaves as it is gets no event; its index entries are written anew.
-// Errors of the rule are returned as they are.
+// Errors of the rule are returned as they are, and that of TakeOver for a plan that
+// the rule takes from Stripe.
 func (t *Table) ChangeTenant(ctx context.Context, tenantID string, by By, rule func(tenant.Tenant) (tenant.Tenant, error)) (changed tenant.Tenant, err error) {
 	err = t.again(ctx, func() error {
 		was, err := t.Tenant(ctx, tenantID)
@@ -84,14 +85,24 @@ func (t *Table) ChangeTenant(ctx context.Context, tenantID string, by By, rule f
 		if changed == was {
 			return written(t.items.Put(newTenantRow(was)).If("'Tenant'.'Entitlement'.'Version' = ?", was.Entitlement.Version).Run(ctx), errRaced)
 		}
+		var stands billingRow
+		handed := changed.PlanSource != was.PlanSource
+		if handed && was.PlanSource == tenant.ByStripe {
+			if stands, err = t.billing(ctx, tenantID); err != nil {
+				return err
+			}
+			if err := stands.Billing.TakeOver(); err != nil {
+				return err
+			}
+		}
 		keys, err := t.keyring(ctx, tenantID)
 		if err != nil {
 			return err
 		}
 		return settled(t.commit(ctx, tenantID, by.changing(tenantFacts(was), tenantFacts(changed)), func(tx *dynamo.WriteTx) {
 			t.replace(tx, was, changed, keys)
-			if changed.PlanSource != was.PlanSource {
-				t.listBilled(tx, changed)
+			if handed {
+				t.handOver(tx, changed, stands)
 			}
 		}))
 	})

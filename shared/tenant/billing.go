@@ -19,6 +19,7 @@ type Billing struct {
 var (
 	ErrNotActive     = errors.New("the tenant is not active")
 	ErrOperatorsPlan = errors.New("the operator has given the tenant a plan that others pay for")
+	ErrSubscribed    = errors.New("the tenant pays for a subscription that would decide nothing")
 )
 
 // Subscribe returns the tenant as one whose plan Stripe decides about. It returns
@@ -35,6 +36,15 @@ func (t Tenant) Subscribe() (Tenant, error) {
 	}
 	source := ByStripe
 	return t.Apply(Change{PlanSource: &source})
+}
+
+// TakeOver is nil if the operator may take over the plan that Stripe decides about,
+// and ErrSubscribed while a subscription lives: nobody would end it.
+func (b Billing) TakeOver() error {
+	if b.Standing.Living() {
+		return ErrSubscribed
+	}
+	return nil
 }
 
 // Entitled returns the tenant with the plan that a standing at Stripe gives. One

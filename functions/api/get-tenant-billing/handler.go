@@ -101,6 +101,8 @@ func (v *page) compare(tn tenant.Tenant, known tenant.Billing, account billing.A
 		v.Differences = append(v.Differences, difference{c.Field, c.Before, c.After})
 	}
 	switch {
+	case tn.PlanSource != tenant.ByStripe && len(account.Living()) > 0:
+		v.note("The operator decides about this tenant's plan, and it pays for a subscription all the same: end that at Stripe, or hand the plan over with plan_source stripe.")
 	case tn.PlanSource != tenant.ByStripe:
 		v.note("The operator decides about this tenant's plan, and no sync changes it: hand it over with plan_source stripe.")
 	case known.Customer == "":

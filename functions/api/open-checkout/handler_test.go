@@ -62,12 +62,14 @@ func TestACheckoutThatIsRefusedSaysWhy(t *testing.T) {
 		t.Errorf("%d %v %s", down.Status, down.Header, down.Body)
 	}
 	w.Fake.Heal()
-	w.Pays("pro")
+	customer := w.Pays("pro")
 	w.Sync("")
 	ask(wish).Refused(t, problem.AlreadySubscribed, "")
 	suspended, active, enterprise := tenant.Suspended, tenant.Active, "enterprise"
 	w.Change(tenant.Change{State: &suspended})
 	ask(wish).Refused(t, problem.TenantInactive, "")
+	w.EndAll(customer)
+	w.Sync("")
 	w.Change(tenant.Change{State: &active, Plan: &enterprise})
 	ask(wish).Refused(t, problem.OperatorsPlan, "")
 	w.Revoke(w.Caller)

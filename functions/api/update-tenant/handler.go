@@ -45,6 +45,9 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	if errors.Is(err, tenant.ErrClosed) {
 		return api.Response{}, problem.New(problem.TenantClosed, "A closed tenant stays closed.").Because(err)
 	}
+	if errors.Is(err, tenant.ErrSubscribed) {
+		return api.Response{}, problem.New(problem.StillSubscribed, stillSubscribed).Because(err)
+	}
 	if err != nil {
 		return api.Response{}, err
 	}
@@ -57,3 +60,7 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	}
 	return api.OK(view), nil
 }
+
+// stillSubscribed tells the operator who would take over a plan what to do first.
+const stillSubscribed = "The tenant has a subscription, which would go on costing and decide nothing. Have it ended first: by the tenant (outpost billing plan free, which ends it with its period), " +
+	"or at Stripe; once it has ended, POST /v1/tenants/{id}/billing/sync sees it at once. To give the tenant more meanwhile, change its limits."

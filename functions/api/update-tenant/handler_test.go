@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"outpost/infra/local/engines/enginetest"
+	"outpost/infra/local/stripe/entitlementtest"
 	"outpost/shared/api"
 	"outpost/shared/api/apitest"
+	"outpost/shared/billing"
 	"outpost/shared/clock"
 	"outpost/shared/problem"
 	"outpost/shared/settlement/settlementtest"
@@ -175,5 +178,44 @@ func TestAPlanOfTheOperatorsIsTheOperatorsUnlessHandedOver(t *testing.T) {
 		if route.AsOperator(apitest.Request{ID: w.Tenant, Body: c.body}).Into(t, 200, &got); got.Plan != c.plan || got.Source != c.source {
 			t.Errorf("after %s: %s of %s", c.body, got.Plan, got.Source)
 		}
+	}
+}
+
+// Who takes over a plan that is paid for is told what to do first; nothing else of
+// the tenant is in the way.
+func TestAPlanIsNotTakenOverWhileASubscriptionLives(t *testing.T) {
+	w := entitlementtest.New(t)
+	route := apitest.Serve(t, "PATCH", "/v1/tenants/{id}", handler{w.Table, &bell{}, w.Clock}.handle)
+	ask := func(body string) apitest.Answer { return route.AsOperator(apitest.Request{ID: w.Tenant, Body: body}) }
+	customer := w.Pays("pro")
+	w.Sync("")
+	refused := func(when string) {
+		t.Helper()
+		for _, body := range []string{`{"plan":"enterprise"}`, `{"plan":"free"}`, `{"plan_source":"operator"}`, `{"plan":"pro","plan_source":"operator"}`, `{"name":"B","plan":"enterprise","state":"suspended"}`} {
+			if p := ask(body).Refused(t, problem.StillSubscribed, ""); !strings.Contains(p.Detail, "outpost billing plan free") {
+				t.Errorf("%s, %s: %+v", when, body, p)
+			}
+		}
+		tn, err := w.Table.Tenant(t.Context(), w.Tenant)
+		if w.Must(err); tn.PlanSource != tenant.ByStripe || tn.Name == "B" {
+			t.Errorf("%s: %+v", when, tn)
+		}
+		if ids, _, err := w.BilledTenants(t.Context(), "", 10); err != nil || !slices.Contains(ids, w.Tenant) {
+			t.Errorf("%s: billed are %v, %v", when, ids, err)
+		}
+	}
+	refused("paid")
+	for _, body := range []string{`{"limits":{"concurrent_runs":9}}`, `{"state":"suspended"}`, `{"state":"active","name":"A"}`, `{"plan_source":"stripe"}`} {
+		ask(body).Into(t, 200, &api.Tenant{})
+	}
+	w.Must(w.Stripe.Move(t.Context(), w.Fake.Subscriptions(customer)[0].ID, billing.Leave, ""))
+	w.Sync("")
+	refused("canceled, and not over")
+	w.EndAll(customer)
+	refused("over, and nobody has looked")
+	w.Sync("")
+	var got api.Tenant
+	if ask(`{"plan":"enterprise"}`).Into(t, 200, &got); got.Plan != "enterprise" || got.Source != "operator" || w.Plan() != "enterprise" {
+		t.Errorf("over: %+v", got)
 	}
 }
