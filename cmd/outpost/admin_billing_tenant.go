@@ -49,7 +49,11 @@ func (c *adminBillingShowCommand) Run(s *session) error {
 	row("period_end", "period ends", utc(r.PeriodEnd), utc(st.PeriodEnd))
 	row("grace_until", "grace until", utc(r.GraceUntil), utc(st.GraceUntil))
 	row("standing", "standing", r.Sentence, st.Sentence)
-	row("", "looked at", utc(r.LookedAt), "")
+	looked := utc(r.LookedAt)
+	if looked == "" {
+		looked = "not yet"
+	}
+	row("", "looked at", looked, "")
 	if err := s.writeTable([]table.Column{{Title: b.Tenant}, {Title: "OUTPOST"}, {Title: "STRIPE"}, {Title: ""}}, rows); err != nil {
 		return err
 	}

@@ -219,6 +219,13 @@ func TestATenantsBillingIsShownWithItsDifferencesMarked(t *testing.T) {
 	if got := adminBilling(t, api, "show", ten, "--json"); json.Unmarshal([]byte(got.stdout), &all) != nil || all["plan"] != "free" || len(all["differences"].([]any)) != 2 {
 		t.Errorf("%+v", got)
 	}
+	unseen := apitest.Start(t, apitest.Script{Refuse: func(w http.ResponseWriter, _ *http.Request) bool {
+		fmt.Fprint(w, `{"tenant":"`+ten+`","plan":"free","plan_source":"stripe","state":"active","recorded":{"customer":"cus_1","looked_at":null},"stripe":{"customer":"cus_1","plan":"free","standing":"No subscription: the free plan."},"differences":[],"note":"Nobody has looked at Stripe for this tenant yet: a sync does."}`)
+		return true
+	}})
+	if got := adminBilling(t, unseen, "show", ten); got.code != 0 || strings.Contains(got.stdout, "differs") || !regexp.MustCompile(`looked at +not yet`).MatchString(got.stdout) || !strings.Contains(got.stderr, "Nobody has looked") {
+		t.Errorf("%+v", got)
+	}
 	down := apitest.Start(t, apitest.Script{Refuse: func(w http.ResponseWriter, _ *http.Request) bool {
 		fmt.Fprint(w, `{"tenant":"`+ten+`","plan":"pro","plan_source":"stripe","state":"active","recorded":{"plan":"pro","looked_at":"2026-11-23T10:00:00Z"},"stripe":null,"differences":[],"note":"Stripe does not answer."}`)
 		return true

@@ -87,9 +87,13 @@ func (h handler) ask(ctx context.Context, customer string) (account billing.Acco
 }
 
 // compare lists what a sync would change: of a tenant whose plan is the operator's,
-// what it would change were it Stripe's.
+// what it would change were it Stripe's. Before the first look nothing is recorded
+// of a subscription, and so nothing of it differs.
 func (v *page) compare(tn tenant.Tenant, known tenant.Billing, account billing.Account, standing billing.Standing) {
-	recorded, now := known.Standing.Facts(), standing.Facts()
+	recorded, now := map[string]string{}, map[string]string{}
+	if !known.FetchedAt.IsZero() {
+		recorded, now = known.Standing.Facts(), standing.Facts()
+	}
 	recorded["customer"], now["customer"] = known.Customer, known.Customer
 	if account.Deleted {
 		now["customer"] = ""
@@ -109,5 +113,7 @@ func (v *page) compare(tn tenant.Tenant, known tenant.Billing, account billing.A
 		v.note("The tenant has no customer at Stripe.")
 	case tn.Entitlement.State == tenant.Closed && len(account.Living()) > 0:
 		v.note("The tenant is closed and still subscribed: a sync ends its subscriptions.")
+	case known.FetchedAt.IsZero():
+		v.note("Nobody has looked at Stripe for this tenant yet: a sync does.")
 	}
 }
