@@ -70,6 +70,16 @@ func (p *payer) pays(plan string) {
 	}
 }
 
+// cancels ends every subscription at once, at Stripe.
+func (p *payer) cancels() {
+	p.t.Helper()
+	for _, sub := range p.Stack.Stripe.Fake.Subscriptions(p.customer) {
+		if err := p.client.Cancel(p.t.Context(), sub.ID); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}
+
 // on waits until the tenant is on a plan.
 func (p *payer) on(plan string) {
 	p.t.Helper()
@@ -115,12 +125,16 @@ func (p *payer) quietSince(lost int) {
 func usesBilling(w *world, operator *world) {
 	w.t.Helper()
 	p := newPayer(w, operator)
-	p.pays("pro")
-	p.on("pro")
-	p.quiet()
 	for _, change := range []map[string]any{{"plan": "free"}, {"plan_source": "stripe"}} {
 		operator.must(http.StatusOK, "PATCH", "/v1/tenants/"+p.tenant, change)
 	}
+	p.pays("enterprise")
+	p.on("enterprise")
+	p.quiet()
+	w.Stack.Stripe.Fake.FailWebhooks(standin.WebhookFaults{Drop: 1})
+	p.cancels()
+	p.pays("pro")
+	w.Stack.Stripe.Fake.FailWebhooks(standin.WebhookFaults{})
 	if err := w.Fire(w.t.Context(), "stripe-reconcile"); err != nil {
 		w.t.Fatal(err)
 	}
@@ -143,11 +157,7 @@ func (p *payer) usesItsDesk() {
 	p.must(http.StatusOK, "POST", "/v1/billing/portal", nil)
 	p.must(http.StatusOK, "POST", "/v1/billing/plan", map[string]any{"plan": "enterprise"})
 	p.on("enterprise")
-	for _, sub := range p.Stack.Stripe.Fake.Subscriptions(p.customer) {
-		if err := p.client.Cancel(p.t.Context(), sub.ID); err != nil {
-			p.t.Fatal(err)
-		}
-	}
+	p.cancels()
 	page := p.checkout("pro", "")
 	if p.standing().Plan != "free" {
 		p.t.Errorf("Checkout has not seen the end: %+v", p.standing())
