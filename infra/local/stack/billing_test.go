@@ -350,11 +350,7 @@ func TestTheDemoTenantUpgradesByClicking(t *testing.T) {
 func ends(p *payer) {
 	p.t.Helper()
 	p.Stack.Stripe.Fake.FailWebhooks(standin.WebhookFaults{Drop: 1})
-	for _, sub := range p.Stack.Stripe.Fake.Subscriptions(p.customer) {
-		if err := p.client.Cancel(p.t.Context(), sub.ID); err != nil {
-			p.t.Fatal(err)
-		}
-	}
+	p.cancels()
 	p.Stack.Stripe.Fake.FailWebhooks(standin.WebhookFaults{})
 }
 
@@ -387,11 +383,7 @@ func TestPlansFollowStripeThroughBadWebhooks(t *testing.T) {
 		if err := json.Unmarshal(p.must(http.StatusOK, "GET", "/v1/limits", nil).body, &limits); err != nil {
 			t.Fatal(err)
 		}
-		for _, sub := range p.Stack.Stripe.Fake.Subscriptions(p.customer) {
-			if err := p.client.Cancel(t.Context(), sub.ID); err != nil {
-				t.Fatal(err)
-			}
-		}
+		p.cancels()
 		p.on("free")
 	}
 }
