@@ -3,6 +3,7 @@ package table
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/guregu/dynamo/v2"
 )
@@ -20,6 +21,10 @@ type slotRow struct {
 	Hash        string
 	ExpiresUnix int64 // as of the key; 0 for never
 }
+
+// over tells whether the key of a place has expired. It stays so: no expiry is ever
+// put off. The place may outlive the key's row, which DynamoDB deletes in the end.
+func (s slotRow) over(now time.Time) bool { return s.ExpiresUnix > 0 && s.ExpiresUnix <= now.Unix() }
 
 func slotSK(n int) string { return fmt.Sprintf("KEYSLOT#%02d", n) }
 
@@ -74,18 +79,17 @@ func (t *Table) none(tenantID string, ring keyring) *dynamo.Update {
 // takeSlot is the write that gives a key the first free one of MaxKeys places. It
 // returns ErrTooManyKeys when there is none.
 func (t *Table) takeSlot(tenantID string, taken []slotRow, k Key) (*dynamo.Put, error) {
-	now := t.clock.Now().Unix()
+	now := t.clock.Now()
 	by := map[string]slotRow{}
 	for _, s := range taken {
 		by[s.SK] = s
 	}
 	for n := 1; n <= MaxKeys; n++ {
-		s, there := by[slotSK(n)]
-		if there && (s.ExpiresUnix == 0 || s.ExpiresUnix > now) {
+		if s, there := by[slotSK(n)]; there && !s.over(now) {
 			continue
 		}
 		row := slotRow{key{tenantPK(tenantID), slotSK(n)}, k.Hash, newKeyRow(k).ExpiresUnix}
-		return t.items.Put(row).If("attribute_not_exists(PK) OR (ExpiresUnix > ? AND ExpiresUnix <= ?)", 0, now), nil
+		return t.items.Put(row).If("attribute_not_exists(PK) OR (ExpiresUnix > ? AND ExpiresUnix <= ?)", 0, now.Unix()), nil
 	}
 	return nil, ErrTooManyKeys
 }

@@ -7,6 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"outpost/infra/local/engines/enginetest"
+	"outpost/shared/billing"
+	"outpost/shared/clock"
 	"outpost/shared/table"
 	"outpost/shared/tenant"
 )
@@ -138,3 +144,88 @@ func TestAKeyIsMadeOnceUnderAnIdempotencyKey(t *testing.T) {
 	b.clock.Advance(25 * time.Hour)
 	b.must(make(78, "b"))
 }
+
+// DynamoDB deletes the row of a key that is over for long, and nothing else of it.
+func TestAKeyWhoseRowIsGoneHoldsNothingUp(t *testing.T) {
+	c := clock.NewManual(start)
+	client := enginetest.Client(t, nil)
+	name := enginetest.TableName(t, client)
+	b := benchOn(t, table.New(client, name, c), c)
+	ends := another(b, "key_ends")
+	ends.ExpiresAt = start.Add(time.Hour)
+	for _, k := range []table.Key{ends, another(b, "key_rotated"), another(b, "key_revoked")} {
+		b.must(b.CreateKey(b.ctx, b.tenant, k, by("key.create")))
+	}
+	_, err := b.RotateKey(b.ctx, b.tenant, "key_rotated", start.Add(time.Hour), by("key.rotate"), always(another(b, "key_next")))
+	b.must(err)
+	_, err = b.RevokeKey(b.ctx, b.tenant, "key_revoked", by("key.revoke"))
+	b.must(err)
+	b.clock.Advance(91 * 24 * time.Hour)
+	for _, k := range []string{"key_ends", "key_rotated", "key_revoked"} {
+		gone, err := client.DeleteItem(b.ctx, &dynamodb.DeleteItemInput{TableName: &name, ReturnValues: types.ReturnValueAllOld,
+			Key: map[string]types.AttributeValue{"PK": &types.AttributeValueMemberS{Value: "KEY#hash-" + k}, "SK": &types.AttributeValueMemberS{Value: "KEY"}}})
+		if b.must(err); gone.Attributes["TTL"] == nil {
+			t.Fatalf("the row of %s was none with a time to be deleted: %v", k, gone.Attributes)
+		}
+	}
+
+	change := func(what string, rule func(tenant.Tenant) (tenant.Tenant, error)) {
+		t.Helper()
+		tn, err := b.ChangeTenant(b.ctx, b.tenant, by("tenant.update"), rule)
+		if err != nil {
+			t.Fatalf("the tenant cannot be %s: %v", what, err)
+		}
+		for _, hash := range []string{b.caller.KeyHash, "hash-key_next"} {
+			if k, err := b.KeyByHash(b.ctx, hash); err != nil || k.Entitlement != tn.Entitlement {
+				t.Errorf("%s: %s has %+v, %v", what, hash, k.Entitlement, err)
+			}
+		}
+		b.caller.Entitlement = tn.Entitlement
+	}
+	change("suspended", becomes(tenant.Suspended))
+	change("reinstated", becomes(tenant.Active))
+	change("given another plan", func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(tenant.Change{Plan: new("free")}) })
+	_, err = b.BindCustomer(b.ctx, b.tenant, "cus_1", b.withKey("billing.checkout"))
+	b.must(err)
+	_, now, err := b.Entitle(b.ctx, b.tenant, table.Look{Customer: "cus_1", FetchedAt: b.clock.Now(),
+		Standing: billing.Standing{Plan: "pro", Status: "active"}}, by("billing.sync"))
+	if b.must(err); now.Entitlement.Plan != "pro" {
+		t.Errorf("Stripe gave %+v", now.Entitlement)
+	}
+	b.caller.Entitlement = now.Entitlement
+
+	for what, err := range map[string]error{
+		"revoked": errorOf(b.RevokeKey(b.ctx, b.tenant, "key_ends", by("key.revoke"))),
+		"rotated": errorOf(b.RotateKey(b.ctx, b.tenant, "key_rotated", b.clock.Now(), by("key.rotate"), always(another(b, "key_never")))),
+	} {
+		if !errors.Is(err, table.ErrNotFound) {
+			t.Errorf("a key that is gone is %s: %v", what, err)
+		}
+	}
+	_, err = b.RotateKey(b.ctx, b.tenant, "key_next", b.clock.Now().Add(time.Hour), by("key.rotate"), always(another(b, "key_last")))
+	b.must(err)
+	b.clock.Advance(time.Hour)
+	for i := range table.MaxKeys - 2 { // beside the tenant's first and the last
+		b.must(b.CreateKey(b.ctx, b.tenant, another(b, fmt.Sprintf("key_%02d", i)), by("key.create")))
+	}
+	if err := b.CreateKey(b.ctx, b.tenant, another(b, "key_50"), by("key.create")); !errors.Is(err, table.ErrTooManyKeys) {
+		t.Errorf("one key more than there are places: %v", err)
+	}
+
+	b.close()
+	_, _, err = b.Entitle(b.ctx, b.tenant, table.Look{Customer: "cus_1", FetchedAt: b.clock.Now(), Deleted: true}, by("billing.sync"))
+	b.must(err)
+	b.must(b.MarkQuiet(b.ctx, b.tenant))
+	b.clock.Advance(tenant.KeptClosed)
+	b.must(b.BeginRemoval(b.ctx, b.tenant))
+	for removed := 1; removed > 0; {
+		removed, err = b.RemoveRows(b.ctx, b.tenant, b.clock.Now())
+		b.must(err)
+	}
+	b.must(b.EndRemoval(b.ctx, b.tenant, by("tenant.remove")))
+	if keys, err := b.Keys(b.ctx, b.tenant); err != nil || len(keys) != 0 {
+		t.Errorf("%d keys are left of it, %v", len(keys), err)
+	}
+}
+
+func errorOf(_ table.Key, err error) error { return err }

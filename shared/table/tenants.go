@@ -69,7 +69,7 @@ func (t *Table) Tenants(ctx context.Context, after string, limit int) (tenants [
 }
 
 // ChangeTenant applies a rule to a tenant and hands the new entitlement to the
-// rows of its keys, of all there are at that moment, in one transaction. A tenant
+// rows of its keys, of all that live at that moment, in one transaction. A tenant
 // that the rule leaves as it is gets no event; its index entries are written anew.
 // Errors of the rule are returned as they are, and that of TakeOver for a plan that
 // the rule takes from Stripe.
@@ -110,7 +110,7 @@ func (t *Table) ChangeTenant(ctx context.Context, tenantID string, by By, rule f
 }
 
 // replace writes a tenant that is still as it was read, and what it may do on its
-// keys if that is otherwise. What waited under the old limits may start under the
+// living keys if that is otherwise. What waited under the old limits may start under the
 // new ones: the tenant is back in the waiting index, so that the scheduler finds it
 // though its wakeup be lost, and a scheduler that judged by the old ones parks it
 // no more.
@@ -121,6 +121,9 @@ func (t *Table) replace(tx *dynamo.WriteTx, was, now tenant.Tenant, keys keyring
 	}
 	tx.Update(t.none(was.ID, keys))
 	for _, k := range keys.slots {
+		if k.over(t.clock.Now()) {
+			continue // it writes nothing any more, and its row may be gone
+		}
 		tx.Update(t.items.Update("PK", keyPK(k.Hash)).Range("SK", keySK).Set("'Key'.'Entitlement'", now.Entitlement).If("attribute_exists(PK)"))
 	}
 	tx.Update(t.waits(now.ID).Add("Waiting", 0).Add("Running", 0).Add("Version", 1))
