@@ -9,6 +9,7 @@ import (
 	"outpost/shared/apikey"
 	"outpost/shared/clock"
 	"outpost/shared/id"
+	"outpost/shared/problem"
 	"outpost/shared/table"
 )
 
@@ -31,8 +32,8 @@ type rotated struct {
 	Replaces api.Key `json:"replaces"`
 }
 
-// handle makes a key of the same name, scopes and kind; the old one expires
-// after the overlap.
+// handle makes a key of the same name, scopes and kind, if the caller's own key has
+// these scopes; the old one expires after the overlap.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
 	answer, err := h.rotate(ctx, r)
 	first, err := r.Earlier(ctx, h.store, err)
@@ -61,6 +62,11 @@ func (h handler) rotate(ctx context.Context, r *api.Request) (answer rotated, er
 	}
 	by := r.By(now, "key.rotate", r.Path)
 	_, err = h.store.RotateKey(ctx, r.Caller.Tenant, r.Path, now.Add(lasting), by, func(old table.Key) (table.Key, *table.Idempotency, error) {
+		for _, scope := range old.Scopes { // whoever sees the new key may do all that it may
+			if !r.Caller.May(scope) {
+				return table.Key{}, nil, problem.New(problem.InsufficientScope, "The key to rotate has the scope "+scope+", which this key does not have itself.")
+			}
+		}
 		mode := apikey.ModeOf(old.Display)
 		issued, err := h.issuer.New(mode)
 		if err != nil {

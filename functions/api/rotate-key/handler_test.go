@@ -16,7 +16,18 @@ import (
 	"outpost/shared/problem"
 	"outpost/shared/settlement/settlementtest"
 	"outpost/shared/table"
+	"outpost/shared/tenant"
 )
+
+// hold makes a key of the world's tenant with scopes, and its caller.
+func hold(w *apitest.World, name string, scopes ...string) tenant.Caller {
+	w.T.Helper()
+	now := w.Clock.Now()
+	k := table.Key{ID: id.New(id.Key, now), Hash: "hash-" + name, Name: name, Display: "op_live_…last", Scopes: scopes,
+		Entitlement: w.Caller.Entitlement, State: table.KeyActive, CreatedAt: now}
+	w.Must(w.CreateKey(w.T.Context(), w.Tenant, k, table.By{Audit: audit.Event{ID: id.New(id.Audit, now), At: now}}))
+	return tenant.Caller{Tenant: w.Tenant, KeyID: k.ID, KeyHash: k.Hash, Scopes: scopes, Entitlement: w.Caller.Entitlement}
+}
 
 func newWorld(t *testing.T) (*apitest.World, *apitest.Route, *apikey.Hasher) {
 	c := clock.NewManual(settlementtest.Start)
@@ -61,6 +72,35 @@ func TestAKeyThatIsOverIsNotRotated(t *testing.T) {
 	route.As(w.Caller, apitest.Request{ID: w.Caller.KeyID, Body: `{"overlap_seconds":604801}`}).Refused(t, problem.ValidationFailed, "/overlap_seconds")
 	w.Revoke(w.Caller)
 	route.As(w.Caller, apitest.Request{ID: w.Caller.KeyID}).Refused(t, problem.NotFound, "")
+}
+
+func TestRotatingGivesNoMoreThanTheCallerHas(t *testing.T) {
+	w, _, hasher := newWorld(t)
+	issuer := apikey.NewIssuer(hasher, bytes.Repeat([]byte("s"), 32))
+	route := apitest.ServeBehind(t, w.Table, "POST", "/v1/keys/{id}/rotate", handler{w.Table, issuer, w.Clock}.handle)
+	small := hold(w, "small", "keys:write", "tasks:write")
+	for _, stronger := range []tenant.Caller{hold(w, "other", "secrets:write"), hold(w, "more", "keys:write", "tasks:write", "audit:read"), w.Caller} {
+		for _, header := range []map[string]string{nil, {"Idempotency-Key": "once"}} {
+			p := route.As(small, apitest.Request{ID: stronger.KeyID, Header: header, Body: `{"overlap_seconds":0}`}).Refused(t, problem.InsufficientScope, "")
+			if !strings.Contains(p.Detail, "which this key does not have itself") {
+				t.Errorf("%v: %s", stronger.Scopes, p.Detail)
+			}
+		}
+		if k, err := w.KeyByHash(t.Context(), stronger.KeyHash); err != nil || !k.ExpiresAt.IsZero() {
+			t.Errorf("%v: it expires at %s, %v", stronger.Scopes, k.ExpiresAt, err)
+		}
+	}
+	if made, refused := w.Audited("key.rotate"), w.Audited("request.refused"); len(made) != 0 || len(refused) == 0 ||
+		refused[0].Actor != small.KeyID || !strings.Contains(refused[0].Detail, "insufficient_scope: POST /v1/keys/{id}/rotate") {
+		t.Errorf("the trail: %+v, %+v", made, refused)
+	}
+	for what, k := range map[string]tenant.Caller{"fewer": hold(w, "fewer", "tasks:write"), "a read that a write implies": hold(w, "reads", "tasks:read"), "itself": small} {
+		var got rotated
+		route.As(small, apitest.Request{ID: k.KeyID}).Into(t, 201, &got)
+		if made, err := w.KeyByHash(t.Context(), hasher.Hash(got.Secret)); err != nil || fmt.Sprint(made.Scopes) != fmt.Sprint(k.Scopes) {
+			t.Errorf("%s: %v, %v", what, made.Scopes, err)
+		}
+	}
 }
 
 func TestStrangersRotateNothing(t *testing.T) {
