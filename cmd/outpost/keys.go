@@ -7,6 +7,7 @@ import (
 
 	"outpost/cmd/outpost/internal/client"
 	"outpost/cmd/outpost/internal/table"
+	"outpost/shared/apikey"
 	"outpost/shared/id"
 )
 
@@ -56,7 +57,7 @@ func (c *keysListCommand) Run(s *session) error {
 type keysCreateCommand struct {
 	Name    string   `arg:"" help:"What you call it."`
 	Scopes  []string `required:"" placeholder:"LIST" help:"What it may do, as tasks:write,secrets:write; no more than your own key. A write scope implies the read scope."`
-	Expires string   `placeholder:"WHEN" help:"When it ends by itself: a time, a day, or in how long (2026-11-23T10:00:00Z, 2026-11-23, 90d). Never, where nothing is said."`
+	Expires string   `placeholder:"WHEN" help:"When it ends by itself: a time, a day, or in how long (2026-11-23T10:00:00Z, 2026-11-23, 90d), at most ten years ahead. Never, where nothing is said."`
 	Live    bool     `xor:"kind" help:"A key that begins with op_live_ (the default)."`
 	Test    bool     `xor:"kind" help:"A key that begins with op_test_."`
 	JSON    bool     `name:"json" help:"Write the API's answer as one JSON object, the key among it."`
@@ -64,9 +65,13 @@ type keysCreateCommand struct {
 }
 
 func (c *keysCreateCommand) Run(s *session) error {
-	expires, err := deadline(c.Expires, s.clock.Now())
+	now := s.clock.Now()
+	expires, err := deadline(c.Expires, now)
 	if err != nil {
 		return usage("--expires: %v", err)
+	}
+	if expires.After(apikey.Latest(now)) {
+		return usage("--expires must be at most ten years ahead")
 	}
 	key := c.key()
 	k, repeat := client.NewKey{Name: c.Name, Scopes: c.Scopes}, "--idempotency-key "+key

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,14 +24,15 @@ var (
 
 func TestANewKeyGoesToStdoutAloneAndOnce(t *testing.T) {
 	api := apitest.Start(t, apitest.Script{})
+	nextYear := strconv.Itoa(time.Now().Year() + 1)
 	for _, c := range []struct {
 		args []string
 		want string // of the key
 		body string
 	}{
 		{[]string{"ci", "--scopes", "tasks:write"}, "op_live_", `{"name":"ci","scopes":["tasks:write"]}`},
-		{[]string{"ci", "--scopes", "tasks:write,secrets:write", "--test", "--expires", "2099-01-02T03:04:05+01:00"}, "op_test_",
-			`{"expires_at":"2099-01-02T02:04:05Z","kind":"test","name":"ci","scopes":["tasks:write","secrets:write"]}`},
+		{[]string{"ci", "--scopes", "tasks:write,secrets:write", "--test", "--expires", nextYear + "-01-02T03:04:05+01:00"}, "op_test_",
+			`{"expires_at":"` + nextYear + `-01-02T02:04:05Z","kind":"test","name":"ci","scopes":["tasks:write","secrets:write"]}`},
 		{[]string{"ci", "--scopes", "tasks:read", "--live", "--idempotency-key", "mine"}, "op_live_", `{"name":"ci","scopes":["tasks:read"]}`},
 	} {
 		got := finish(t, command(t, api, append([]string{"keys", "create"}, c.args...)...))
@@ -74,6 +76,8 @@ func TestAKeyThatCannotBeIsNotAskedFor(t *testing.T) {
 		{[]string{"create", "ci", "--scopes", "tasks:read", "--expires", "2020-01-01"}, 2, "--expires"},
 		{[]string{"create", "ci", "--scopes", "tasks:read", "--expires", "0d"}, 2, "--expires"},
 		{[]string{"create", "ci", "--scopes", "tasks:read", "--expires", "-5h"}, 2, "--expires"},
+		{[]string{"create", "ci", "--scopes", "tasks:read", "--expires", "3654d"}, 2, "at most ten years"},
+		{[]string{"create", "ci", "--scopes", "tasks:read", "--expires", "9999-12-31T23:59:59-23:59"}, 2, "at most ten years"},
 		{[]string{"create", "ci", "--scopes", "tasks:all"}, 3, "scopes/0"},
 		{[]string{"create", strings.Repeat("n", 101), "--scopes", "tasks:read"}, 3, "name"},
 		{[]string{"rotate", "ci"}, 2, "key_"},

@@ -17,6 +17,7 @@ import (
 	"hash/crc32"
 	"io"
 	"strings"
+	"time"
 )
 
 // Mode tells live keys from test keys.
@@ -103,6 +104,10 @@ func ModeOf(s string) Mode {
 	}
 	return Live
 }
+
+// Latest is the last moment at which a key that is made now may expire by itself: ten
+// years ahead.
+func Latest(now time.Time) time.Time { return now.AddDate(10, 0, 0) }
 
 // Hasher turns keys into the form in which the table knows them.
 type Hasher struct {

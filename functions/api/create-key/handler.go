@@ -99,6 +99,9 @@ func (in submission) check(c tenant.Caller, now time.Time) error {
 	if in.ExpiresAt != nil && !in.ExpiresAt.After(now) {
 		return api.Invalid(problem.Field{Field: "/expires_at", Message: "must be in the future"})
 	}
+	if in.ExpiresAt != nil && in.ExpiresAt.After(apikey.Latest(now)) {
+		return api.Invalid(problem.Field{Field: "/expires_at", Message: "must be at most ten years ahead"})
+	}
 	return nil
 }
 

@@ -69,6 +69,8 @@ func TestAKeyThatIsNoneIsRefusedByField(t *testing.T) {
 		{`{"scopes":["tasks:read"]}`, "/name"}, {`{"name":"","scopes":["tasks:read"]}`, "/name"}, {`{"name":"a","scopes":[]}`, "/scopes"},
 		{`{"name":"a","scopes":["everything"]}`, "/scopes/0"}, {`{"name":"a","scopes":["tasks:read"],"expires_at":"soon"}`, "/expires_at"},
 		{`{"name":"a","scopes":["tasks:read"],"expires_at":"2020-01-01T00:00:00Z"}`, "/expires_at"}, {`{"name":"a","scopes":["tasks:read"],"kind":"gold"}`, "/kind"},
+		{`{"name":"a","scopes":["tasks:read"],"expires_at":"9999-12-31T23:59:59-23:59"}`, "/expires_at"},
+		{`{"name":"a","scopes":["tasks:read"],"expires_at":"` + apikey.Latest(settlementtest.Start).Add(time.Second).Format(time.RFC3339) + `"}`, "/expires_at"},
 	} {
 		if a := route.As(w.Caller, apitest.Request{Body: c.body}); a.Status != 422 || !strings.Contains(string(a.Body), c.field) {
 			t.Errorf("%s: %d %s", c.body, a.Status, a.Body)
@@ -76,6 +78,12 @@ func TestAKeyThatIsNoneIsRefusedByField(t *testing.T) {
 	}
 	if keys, err := w.Keys(t.Context(), w.Tenant); err != nil || len(keys) != 1 {
 		t.Errorf("keys were made all the same: %+v, %v", keys, err)
+	}
+	latest := apikey.Latest(settlementtest.Start).Format(time.RFC3339)
+	var got api.NewKey
+	route.As(w.Caller, apitest.Request{Body: `{"name":"a","scopes":["tasks:read"],"expires_at":"` + latest + `"}`}).Into(t, 201, &got)
+	if got.ExpiresAt == nil || *got.ExpiresAt != latest {
+		t.Errorf("until the last moment: %+v", got)
 	}
 }
 
