@@ -53,8 +53,7 @@ func (h handler) handle(ctx context.Context, e events.APIGatewayV2CustomAuthoriz
 		slog.ErrorContext(ctx, "read a key", "error", err)
 		return answer{}, errors.New("the key cannot be checked now")
 	}
-	expired := !k.ExpiresAt.IsZero() && !h.clock.Now().Before(k.ExpiresAt)
-	if k.State != table.KeyActive || expired || k.Entitlement.State == tenant.Closed {
+	if k.State != table.KeyActive || k.Over(h.clock.Now()) || k.Entitlement.State == tenant.Closed {
 		return answer{}, nil
 	}
 	if h.clock.Now().Sub(k.LastUsedAt) > usedWithin {

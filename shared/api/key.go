@@ -28,7 +28,7 @@ type NewKey struct {
 // ViewKey shows a key as it is at a time.
 func ViewKey(k table.Key, now time.Time) Key {
 	v := Key{ID: k.ID, Name: k.Name, Display: k.Display, Scopes: k.Scopes, State: k.State, CreatedAt: stamp(k.CreatedAt), ExpiresAt: timeOrNull(k.ExpiresAt), LastUsed: timeOrNull(k.LastUsedAt)}
-	if k.State == table.KeyActive && !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) {
+	if k.State == table.KeyActive && k.Over(now) {
 		v.State = "expired"
 	}
 	return v

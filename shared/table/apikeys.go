@@ -27,6 +27,9 @@ type Key struct {
 	LastUsedAt                      time.Time // to about an hour; zero: never
 }
 
+// Over tells whether a key has expired.
+func (k Key) Over(now time.Time) bool { return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) }
+
 // KeyByHash returns the key of a hash, by one read. It is the one way into the
 // table without a tenant: it is how a tenant is found.
 func (t *Table) KeyByHash(ctx context.Context, hash string) (Key, error) {
@@ -122,7 +125,7 @@ type Successor func(old Key) (Key, *Idempotency, error)
 // ErrKeyRevoked, and what an idempotency key says.
 func (t *Table) RotateKey(ctx context.Context, tenantID, keyID string, until time.Time, by By, next Successor) (old Key, err error) {
 	return t.changeKey(ctx, tenantID, keyID, by, func(k Key) (Key, error) {
-		if k.State != KeyActive || (!k.ExpiresAt.IsZero() && !t.clock.Now().Before(k.ExpiresAt)) {
+		if k.State != KeyActive || k.Over(t.clock.Now()) {
 			return k, ErrNotFound
 		}
 		if k.ExpiresAt.IsZero() || until.Before(k.ExpiresAt) {

@@ -19,7 +19,7 @@ import (
 )
 
 type store interface {
-	api.Answerer
+	api.KeyAnswerer
 	CreateKey(ctx context.Context, tenantID string, k table.Key, by table.By) error
 	Tenant(ctx context.Context, tenantID string) (tenant.Tenant, error)
 }
@@ -40,7 +40,7 @@ type submission struct {
 // handle makes a key with scopes that the caller's own key has.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
 	answer, err := h.create(ctx, r)
-	first, err := r.Earlier(ctx, h.store, err)
+	first, err := r.EarlierKey(ctx, h.store, h.clock.Now(), err)
 	if err != nil {
 		return api.Response{}, err
 	}
@@ -77,7 +77,7 @@ func (h handler) create(ctx context.Context, r *api.Request) (answer api.NewKey,
 	}
 	answer = api.NewKey{Key: api.ViewKey(k, now)}
 	by := r.By(now, "key.create", k.ID)
-	if by.Idempotency, err = r.Once(http.StatusCreated, api.Kept[api.NewKey]{Mode: mode, Nonce: issued.Nonce, Answer: answer}); err != nil {
+	if by.Idempotency, err = r.OnceKey(http.StatusCreated, api.Kept[api.NewKey]{Mode: mode, Nonce: issued.Nonce, Answer: answer}); err != nil {
 		return answer, err
 	}
 	if err = h.store.CreateKey(ctx, r.Caller.Tenant, k, by); errors.Is(err, table.ErrLimitsChanged) {

@@ -148,6 +148,42 @@ func TestARepeatGetsTheSameKeyWhichIsKeptNowhere(t *testing.T) {
 	post(short, "fourth").Refused(t, problem.ValidationFailed, "/expires_at")
 }
 
+// Whoever knows the request of another key of the tenant, and what it was sent
+// under, does not get what it made.
+func TestARepeatShowsTheKeyToWhomItWasShownAndWhoIsStillGood(t *testing.T) {
+	w, route, _ := newWorld(t)
+	other := func(name string, scopes ...string) tenant.Caller {
+		now := w.Clock.Now()
+		k := table.Key{ID: id.New(id.Key, now), Hash: "hash-" + name, Name: name, Scopes: scopes, Entitlement: w.Caller.Entitlement, State: table.KeyActive, CreatedAt: now,
+			ExpiresAt: now.Add(time.Hour)}
+		w.Must(w.CreateKey(t.Context(), w.Tenant, k, table.By{Audit: audit.Event{ID: id.New(id.Audit, now), At: now}}))
+		return tenant.Caller{Tenant: w.Tenant, KeyID: k.ID, KeyHash: k.Hash, Scopes: scopes, Entitlement: k.Entitlement}
+	}
+	post := func(c tenant.Caller) apitest.Answer {
+		return route.As(c, apitest.Request{Body: `{"name":"idem","scopes":["audit:read"]}`, Header: map[string]string{"Idempotency-Key": "abc"}})
+	}
+	maker := other("maker", "keys:write", "audit:read")
+	var made api.NewKey
+	post(maker).Into(t, 201, &made)
+	for _, c := range []tenant.Caller{other("small", "keys:write"), w.Caller} {
+		if a := post(c); strings.Contains(string(a.Body), made.Secret) {
+			t.Errorf("a key with %v was shown another's", c.Scopes)
+		} else {
+			a.Refused(t, problem.IdempotencyMismatch, "Idempotency-Key")
+		}
+	}
+	if a := post(maker); !strings.Contains(string(a.Body), made.Secret) || a.Header["Idempotent-Replayed"] != "true" {
+		t.Errorf("its own repeat: %d %s", a.Status, a.Body)
+	}
+	gone := other("gone", "keys:write", "audit:read")
+	w.Revoke(gone)
+	post(gone).Refused(t, problem.Unauthorized, "")
+	w.Clock.Advance(time.Hour)
+	post(maker).Refused(t, problem.Unauthorized, "") // it has expired
+	w.Revoke(maker)
+	post(maker).Refused(t, problem.Unauthorized, "")
+}
+
 func TestTheFiftyFirstKeyIsRefused(t *testing.T) {
 	w, route, _ := newWorld(t)
 	for range table.MaxKeys - 1 {

@@ -14,7 +14,7 @@ import (
 )
 
 type store interface {
-	api.Answerer
+	api.KeyAnswerer
 	RotateKey(ctx context.Context, tenantID, keyID string, until time.Time, by table.By, next table.Successor) (old table.Key, err error)
 }
 
@@ -36,7 +36,7 @@ type rotated struct {
 // these scopes; the old one expires after the overlap.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
 	answer, err := h.rotate(ctx, r)
-	first, err := r.Earlier(ctx, h.store, err)
+	first, err := r.EarlierKey(ctx, h.store, h.clock.Now(), err)
 	if err != nil {
 		return api.Response{}, err
 	}
@@ -74,7 +74,7 @@ func (h handler) rotate(ctx context.Context, r *api.Request) (answer rotated, er
 		}
 		next := table.Key{ID: id.New(id.Key, now), Hash: issued.Hash, Name: old.Name, Scopes: old.Scopes, Display: issued.Display, State: table.KeyActive, CreatedAt: now}
 		answer = rotated{api.NewKey{Key: api.ViewKey(next, now)}, api.ViewKey(old, now)}
-		once, err := r.Once(http.StatusCreated, api.Kept[rotated]{Mode: mode, Nonce: issued.Nonce, Answer: answer})
+		once, err := r.OnceKey(http.StatusCreated, api.Kept[rotated]{Mode: mode, Nonce: issued.Nonce, Answer: answer})
 		answer.Secret = issued.Text
 		return next, once, err
 	})

@@ -111,6 +111,23 @@ func TestStrangersRotateNothing(t *testing.T) {
 	}
 }
 
+func TestARepeatedRotationShowsTheKeyToWhoRotatedItUntilThatIsRevoked(t *testing.T) {
+	w, route, _ := newWorld(t)
+	mine, another := hold(w, "mine", "keys:write"), hold(w, "another", "keys:write")
+	rotate := func(c tenant.Caller) apitest.Answer {
+		return route.As(c, apitest.Request{ID: mine.KeyID, Body: `{"overlap_seconds":0}`, Header: map[string]string{"Idempotency-Key": "once"}})
+	}
+	var got, again rotated
+	rotate(mine).Into(t, 201, &got)
+	rotate(another).Refused(t, problem.IdempotencyMismatch, "Idempotency-Key")
+	rotate(mine).Into(t, 201, &again) // though it is over: the first answer may have been lost
+	if again.Secret != got.Secret || got.Secret == "" {
+		t.Errorf("%+v, and %+v", got, again)
+	}
+	w.Revoke(mine)
+	rotate(mine).Refused(t, problem.Unauthorized, "")
+}
+
 func TestARepeatedRotationMakesOneKey(t *testing.T) {
 	w, route, _ := newWorld(t)
 	once := apitest.Request{ID: w.Caller.KeyID, Header: map[string]string{"Idempotency-Key": "once"}}
