@@ -63,6 +63,26 @@ func TestANewKeyGoesToStdoutAloneAndOnce(t *testing.T) {
 	}
 }
 
+func TestEveryKeyIsListedHoweverManyPagesTheyFill(t *testing.T) {
+	api := apitest.Start(t, apitest.Script{})
+	const many = 205 // a page has 100 at most
+	for n := range many {
+		r, err := http.NewRequest("POST", api.URL+"/v1/keys", strings.NewReader(`{"name":"ci","scopes":["tasks:read"]}`))
+		must(t, err)
+		r.Header = http.Header{"Authorization": {"Bearer " + api.Key}, "Content-Type": {"application/json"}, "Idempotency-Key": {strconv.Itoa(n)}}
+		res, err := http.DefaultClient.Do(r)
+		must(t, err)
+		if res.Body.Close(); res.StatusCode != 201 {
+			t.Fatal(res.Status)
+		}
+	}
+	for _, args := range [][]string{{"keys"}, {"keys", "list", "--json"}} {
+		if got := finish(t, command(t, api, args...)); got.code != 0 || len(anID.FindAllString(got.stdout, -1)) != many {
+			t.Errorf("%v: exit %d, %d keys: %s", args, got.code, len(anID.FindAllString(got.stdout, -1)), got.stderr)
+		}
+	}
+}
+
 func TestAKeyThatCannotBeIsNotAskedFor(t *testing.T) {
 	api := apitest.Start(t, apitest.Script{})
 	for _, c := range []struct {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/guregu/dynamo/v2"
 
+	"outpost/shared/id"
 	"outpost/shared/tenant"
 )
 
@@ -38,15 +39,29 @@ func (t *Table) KeyByHash(ctx context.Context, hash string) (Key, error) {
 	return row.Key, err
 }
 
-// Keys returns a tenant's keys, newest first, revoked and expired ones among
-// them.
-func (t *Table) Keys(ctx context.Context, tenantID string) ([]Key, error) {
-	rows, err := t.keys(ctx, tenantID)
-	var all []Key
-	for _, r := range rows {
-		all = append(all, r.Key)
+// Keys returns up to limit of a tenant's keys, newest first, revoked and expired
+// ones among them, from the newest on or from where an earlier call ended. next is
+// empty at the end, else what to pass as after.
+func (t *Table) Keys(ctx context.Context, tenantID, after string, limit int) (keys []Key, next string, err error) {
+	q := t.items.Get("GSI1PK", keysPK(tenantID)).Index("GSI1").Order(dynamo.Descending).SearchLimit(limit + 1)
+	if after != "" {
+		q.Range("GSI1SK", dynamo.Less, after)
 	}
-	return all, err
+	var rows []keyRow
+	cut, err := q.AllWithLastEvaluatedKey(ctx, &rows)
+	if err != nil {
+		return nil, "", read(err)
+	}
+	if len(rows) > limit {
+		rows = rows[:limit]
+		next = rows[limit-1].GSI1SK
+	} else if cut != nil && len(rows) > 0 { // a page ends at 1 MB, before the limit
+		next = rows[len(rows)-1].GSI1SK
+	}
+	for _, r := range rows {
+		keys = append(keys, r.Key)
+	}
+	return keys, next, nil
 }
 
 // CreateKey stores a tenant's new key with a copy of the tenant's entitlement,
@@ -211,12 +226,16 @@ func (t *Table) unchangedTenant(tenantID string, version int64) *dynamo.Conditio
 		If("'Tenant'.'Entitlement'.'State' = ? AND 'Tenant'.'Entitlement'.'Version' = ?", tenant.Active, version)
 }
 
-// keyRow returns the row of a key as it is now. The index that finds it may be of
-// the past.
+// keyRow returns the row of a key as it is now. It is looked for among the keys of
+// the second that its id names; the index that finds it may be of the past.
 func (t *Table) keyRow(ctx context.Context, tenantID, keyID string) (keyRow, error) {
-	rows, err := t.keys(ctx, tenantID)
+	if _, err := id.ULID(id.Key, keyID); err != nil {
+		return keyRow{}, ErrNotFound
+	}
+	var rows []keyRow
+	err := t.items.Get("GSI1PK", keysPK(tenantID)).Index("GSI1").Range("GSI1SK", dynamo.BeginsWith, id.Time(keyID).Format(secondOfKeys)).All(ctx, &rows)
 	if err != nil {
-		return keyRow{}, err
+		return keyRow{}, read(err)
 	}
 	for _, r := range rows {
 		if r.Key.ID == keyID {
@@ -225,10 +244,4 @@ func (t *Table) keyRow(ctx context.Context, tenantID, keyID string) (keyRow, err
 		}
 	}
 	return keyRow{}, ErrNotFound
-}
-
-// keys finds the rows of a tenant's keys, newest first.
-func (t *Table) keys(ctx context.Context, tenantID string) (rows []keyRow, err error) {
-	err = t.items.Get("GSI1PK", tenantPK(tenantID)+"#KEYS").Index("GSI1").Order(dynamo.Descending).All(ctx, &rows)
-	return rows, read(err)
 }

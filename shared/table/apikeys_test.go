@@ -3,16 +3,27 @@ package table_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"outpost/shared/id"
 	"outpost/shared/table"
 	"outpost/shared/tenant"
 )
 
-func another(b *bench, id string) table.Key {
-	return table.Key{ID: id, Hash: "hash-" + id, Name: "ci", Scopes: []string{"tasks:read"}, Entitlement: b.caller.Entitlement, State: table.KeyActive,
+// keyID is the id of a key that another makes under a name.
+func keyID(name string) string { return id.Derived(id.Key, start.Add(time.Minute), name) }
+
+// keys are all keys of the bench's tenant.
+func (b *bench) keys() ([]table.Key, error) {
+	keys, _, err := b.Keys(b.ctx, b.tenant, "", 1000)
+	return keys, err
+}
+
+func another(b *bench, name string) table.Key {
+	return table.Key{ID: keyID(name), Hash: "hash-" + name, Name: "ci", Scopes: []string{"tasks:read"}, Entitlement: b.caller.Entitlement, State: table.KeyActive,
 		CreatedAt: start.Add(time.Minute)}
 }
 
@@ -25,7 +36,7 @@ func TestAKeyLivesUntilItIsRevokedOrRotated(t *testing.T) {
 	k := another(b, "key_2")
 	b.must(b.CreateKey(b.ctx, b.tenant, k, by("key.create")))
 	b.must(b.CreateKey(b.ctx, b.tenant, k, by("key.create"))) // as after a lost answer
-	k.ID = "key_3"
+	k.ID = keyID("key_3")
 	if err := b.CreateKey(b.ctx, b.tenant, k, by("key.create")); !errors.Is(err, table.ErrExists) {
 		t.Errorf("another key of the same hash: %v", err)
 	}
@@ -35,8 +46,8 @@ func TestAKeyLivesUntilItIsRevokedOrRotated(t *testing.T) {
 		t.Errorf("a key with limits of the past: %v", err)
 	}
 	until := start.Add(time.Hour)
-	next := table.Key{ID: "key_5", Hash: "hash-5", Display: "…", State: table.KeyActive, CreatedAt: start.Add(2 * time.Minute)}
-	old, err := b.RotateKey(b.ctx, b.tenant, "key_2", until, by("key.rotate"), always(next))
+	next := table.Key{ID: keyID("key_5"), Hash: "hash-5", Display: "…", State: table.KeyActive, CreatedAt: start.Add(time.Minute + time.Millisecond)}
+	old, err := b.RotateKey(b.ctx, b.tenant, keyID("key_2"), until, by("key.rotate"), always(next))
 	b.must(err)
 	if !old.ExpiresAt.Equal(until) {
 		t.Errorf("the old one expires at %s", old.ExpiresAt)
@@ -47,20 +58,20 @@ func TestAKeyLivesUntilItIsRevokedOrRotated(t *testing.T) {
 		t.Errorf("the new one: %+v", made)
 	}
 	b.clock.Advance(2 * time.Hour)
-	if _, err := b.RotateKey(b.ctx, b.tenant, "key_2", until, by("key.rotate"), always(another(b, "key_6"))); !errors.Is(err, table.ErrNotFound) {
+	if _, err := b.RotateKey(b.ctx, b.tenant, keyID("key_2"), until, by("key.rotate"), always(another(b, "key_6"))); !errors.Is(err, table.ErrNotFound) {
 		t.Errorf("an expired one is rotated: %v", err)
 	}
 	for range 2 { // again changes nothing
-		k, err := b.RevokeKey(b.ctx, b.tenant, "key_5", by("key.revoke"))
+		k, err := b.RevokeKey(b.ctx, b.tenant, keyID("key_5"), by("key.revoke"))
 		if b.must(err); k.State != table.KeyRevoked {
 			t.Errorf("%+v", k)
 		}
 	}
-	if _, err := b.RotateKey(b.ctx, b.tenant, "key_5", until, by("key.rotate"), always(another(b, "key_7"))); !errors.Is(err, table.ErrNotFound) {
+	if _, err := b.RotateKey(b.ctx, b.tenant, keyID("key_5"), until, by("key.rotate"), always(another(b, "key_7"))); !errors.Is(err, table.ErrNotFound) {
 		t.Errorf("a revoked one is rotated: %v", err)
 	}
-	all, err := b.Keys(b.ctx, b.tenant)
-	if b.must(err); len(all) != 3 || all[0].ID != "key_5" {
+	all, err := b.keys()
+	if b.must(err); len(all) != 3 || all[0].ID != keyID("key_5") {
 		t.Errorf("keys: %+v", all)
 	}
 }
@@ -78,6 +89,45 @@ func TestAKeyRevokesItself(t *testing.T) {
 	}
 	if _, err := b.RotateKey(b.ctx, b.tenant, b.caller.KeyID, start, mine, always(another(b, "key_3"))); !errors.Is(err, table.ErrNotFound) {
 		t.Errorf("a revoked key rotates itself: %v", err)
+	}
+}
+
+// Times within one second, too, whatever their digits.
+func TestKeysAreListedNewestFirstAndEachIsFound(t *testing.T) {
+	b := newBench(t)
+	want := []string{b.caller.KeyID}
+	for _, after := range []time.Duration{1, 20, 300 * time.Millisecond, 300*time.Millisecond + 1, 310 * time.Millisecond, time.Second, time.Second + 1, time.Hour} {
+		k := another(b, fmt.Sprint(after))
+		k.CreatedAt = start.Add(after)
+		k.ID = id.New(id.Key, k.CreatedAt)
+		b.must(b.CreateKey(b.ctx, b.tenant, k, by("key.create")))
+		want = append(want, k.ID)
+	}
+	slices.Reverse(want)
+	for limit := 1; limit <= len(want); limit++ {
+		var got []string
+		for after := ""; len(got) == 0 || after != ""; {
+			keys, next, err := b.Keys(b.ctx, b.tenant, after, limit)
+			if b.must(err); len(keys) > limit {
+				t.Fatalf("%d keys of %d", len(keys), limit)
+			}
+			for _, k := range keys {
+				got = append(got, k.ID)
+			}
+			after = next
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("in pages of %d: %v, want %v", limit, got, want)
+		}
+	}
+	for _, k := range want {
+		_, err := b.RevokeKey(b.ctx, b.tenant, k, by("key.revoke"))
+		b.must(err)
+	}
+	for _, none := range []string{id.New(id.Key, start), "key_1", "", "key_", id.New(id.Task, start)} {
+		if _, err := b.RevokeKey(b.ctx, b.tenant, none, by("key.revoke")); !errors.Is(err, table.ErrNotFound) {
+			t.Errorf("%q is found: %v", none, err)
+		}
 	}
 }
 
@@ -123,7 +173,7 @@ func TestKeysAndLimitsChangeAtOnce(t *testing.T) {
 	}
 	tn, err := b.Tenant(b.ctx, b.tenant)
 	b.must(err)
-	all, err := b.Keys(b.ctx, b.tenant)
+	all, err := b.keys()
 	b.must(err)
 	if len(all) != len(want) {
 		t.Errorf("%d keys, %d were made", len(all), len(want))

@@ -124,11 +124,11 @@ func TestAChangeTellsWhatWasBefore(t *testing.T) {
 		audit.Change{Field: "limits.runs_per_day", After: "7"}, audit.Change{Field: "plan", Before: "pro", After: "free"},
 		audit.Change{Field: "plan_source", After: "operator"}, audit.Change{Field: "state", Before: "active", After: "suspended"})
 
-	until := start.Add(time.Hour)
-	_, err = b.RotateKey(b.ctx, b.tenant, b.caller.KeyID, until, by("key.rotate"), always(table.Key{ID: "key_new", Hash: "hash-of-new", State: table.KeyActive, CreatedAt: start}))
+	until, next := start.Add(time.Hour), id.New(id.Key, start)
+	_, err = b.RotateKey(b.ctx, b.tenant, b.caller.KeyID, until, by("key.rotate"), always(table.Key{ID: next, Hash: "hash-of-new", State: table.KeyActive, CreatedAt: start}))
 	b.must(err)
-	check("key.rotate", audit.Change{Field: "expires_at", After: until.Format(time.RFC3339)}, audit.Change{Field: "replaced_by", After: "key_new"})
-	_, err = b.RevokeKey(b.ctx, b.tenant, "key_new", by("key.revoke"))
+	check("key.rotate", audit.Change{Field: "expires_at", After: until.Format(time.RFC3339)}, audit.Change{Field: "replaced_by", After: next})
+	_, err = b.RevokeKey(b.ctx, b.tenant, next, by("key.revoke"))
 	b.must(err)
 	check("key.revoke", audit.Change{Field: "state", Before: table.KeyActive, After: table.KeyRevoked})
 

@@ -53,14 +53,17 @@ func TestAKeyOfAClosedTenantWritesNothing(t *testing.T) {
 	b.close()
 	before := len(trail(b))
 	for what, write := range map[string]func() error{
-		"submits":       func() error { return b.Admit(b.ctx, b.tenant, late) },
-		"makes a key":   func() error { return b.CreateKey(b.ctx, b.tenant, another(b, "key_3"), b.withKey("key.create")) },
-		"revokes a key": func() error { _, err := b.RevokeKey(b.ctx, b.tenant, "key_2", b.withKey("key.revoke")); return err },
+		"submits":     func() error { return b.Admit(b.ctx, b.tenant, late) },
+		"makes a key": func() error { return b.CreateKey(b.ctx, b.tenant, another(b, "key_3"), b.withKey("key.create")) },
+		"revokes a key": func() error {
+			_, err := b.RevokeKey(b.ctx, b.tenant, keyID("key_2"), b.withKey("key.revoke"))
+			return err
+		},
 		"revokes itself": func() error {
 			_, err := b.RevokeKey(b.ctx, b.tenant, b.caller.KeyID, b.withKey("key.revoke"))
 			return err
 		},
-		"rotates a key":  func() error { return rotate(b, "key_2") },
+		"rotates a key":  func() error { return rotate(b, keyID("key_2")) },
 		"rotates itself": func() error { return rotate(b, b.caller.KeyID) },
 		"puts a secret": func() error {
 			return b.PutSecret(b.ctx, b.tenant, table.Sealed{Name: "A", Version: 2, SetAt: start}, b.withKey("secret.put"))
@@ -131,17 +134,17 @@ func TestAChangeOfATenantReachesAKeyThatIsMadeMeanwhile(t *testing.T) {
 					case "made":
 						b.must(b.CreateKey(b.ctx, b.tenant, another(b, "key_3"), by("key.create")))
 					case "rotated":
-						_, err := b.RotateKey(b.ctx, b.tenant, "key_2", start.Add(time.Hour), by("key.rotate"), always(another(b, "key_3")))
+						_, err := b.RotateKey(b.ctx, b.tenant, keyID("key_2"), start.Add(time.Hour), by("key.rotate"), always(another(b, "key_3")))
 						b.must(err)
 					default:
-						_, err := b.RevokeKey(b.ctx, b.tenant, "key_2", by("key.revoke"))
+						_, err := b.RevokeKey(b.ctx, b.tenant, keyID("key_2"), by("key.revoke"))
 						b.must(err)
 						b.must(b.CreateKey(b.ctx, b.tenant, another(b, "key_3"), by("key.create")))
 					}
 				}}
 				_, err := table.New(enginetest.Client(t, m), name, c).ChangeTenant(b.ctx, b.tenant, by("tenant.update"), change)
 				b.must(err)
-				keys, err := b.Keys(b.ctx, b.tenant)
+				keys, err := b.keys()
 				b.must(err)
 				for _, k := range keys {
 					good := k.State == table.KeyActive

@@ -2,6 +2,7 @@ package table_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -50,6 +51,10 @@ var lists = []list{
 		rows, next, err := b.AuditEvents(b.ctx, b.tenant, table.AuditRange{After: after, Action: "task.create"}, limit)
 		return idsOf(rows, next, err, func(e audit.Event) string { return e.ID })
 	}},
+	{"keys", false, func(b *bench, after string, limit int) ([]string, string, error) {
+		rows, next, err := b.Keys(b.ctx, b.tenant, after, limit)
+		return idsOf(rows, next, err, func(k table.Key) string { return k.ID })
+	}},
 	{"tenants", true, func(b *bench, after string, limit int) ([]string, string, error) {
 		rows, next, err := b.Tenants(b.ctx, after, limit)
 		return idsOf(rows, next, err, func(t tenant.Tenant) string { return t.ID })
@@ -67,6 +72,7 @@ func TestGuaranteePagesMissNothingAndRepeatNothing(t *testing.T) {
 	for n := range g.Pick(60, 25) {
 		b.addTask(start.Add(-time.Duration(n) * time.Minute))
 		b.addTenant(start.Add(-time.Duration(n) * time.Minute))
+		b.addKey(start.Add(-time.Duration(n) * time.Minute))
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	var writers sync.WaitGroup
@@ -98,7 +104,7 @@ func TestGuaranteePagesMissNothingAndRepeatNothing(t *testing.T) {
 	if writes.Load() < int64(walks) {
 		t.Errorf("only %d writes during %d walks: the test tests nothing", writes.Load(), walks)
 	}
-	g.Figure("lists", fmt.Sprintf("%d: tasks and audit events with and without a filter, tenants", len(lists)))
+	g.Figure("lists", fmt.Sprintf("%d: tasks and audit events with and without a filter, keys, tenants", len(lists)))
 	g.Figure("walks", fmt.Sprintf("%d, of %d pages and %d rows", walks, pages, rows))
 	g.Figure("writes meanwhile", writes.Load())
 	g.Figure("seed", 8)
@@ -142,11 +148,26 @@ func (b *bench) addTenant(at time.Time) {
 	b.must(b.CreateTenant(b.ctx, tn, table.Key{ID: id.New(id.Key, at), Hash: tn.ID, State: table.KeyActive, CreatedAt: at}, by("tenant.create")))
 }
 
+// addKey adds a key, which gives its place back.
+func (b *bench) addKey(at time.Time) {
+	k := table.Key{ID: id.New(id.Key, at), Entitlement: b.caller.Entitlement, State: table.KeyActive, CreatedAt: at}
+	k.Hash = k.ID
+	err := table.ErrConflict
+	for errors.Is(err, table.ErrConflict) { // eight want the same places
+		err = b.CreateKey(b.ctx, b.tenant, k, by("key.create"))
+	}
+	b.must(err)
+	for err = table.ErrConflict; errors.Is(err, table.ErrConflict); {
+		_, err = b.RevokeKey(b.ctx, b.tenant, k.ID, by("key.revoke"))
+	}
+	b.must(err)
+}
+
 // scribble writes until its context ends.
 func (b *bench) scribble(ctx context.Context, random *rand.Rand, writes *atomic.Int64) {
 	for ctx.Err() == nil {
 		at := start.Add(time.Duration(random.IntN(7200)-3600) * time.Second)
-		switch random.IntN(5) {
+		switch random.IntN(6) {
 		case 0, 1:
 			b.addTask(at)
 		case 2:
@@ -155,6 +176,8 @@ func (b *bench) scribble(ctx context.Context, random *rand.Rand, writes *atomic.
 			b.startSome()
 		case 4:
 			b.endSome(random)
+		case 5:
+			b.addKey(at)
 		}
 		writes.Add(1)
 		select {

@@ -194,7 +194,7 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 			return notFound(err)
 		},
 		"Keys": func() bool {
-			got, err := b.Keys(ctx, who)
+			got, _, err := b.Keys(ctx, who, "", 10)
 			return err == nil && len(got) == 1 && got[0].ID == b.caller.KeyID
 		},
 		"CreateKey": func() bool {

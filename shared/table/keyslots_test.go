@@ -13,6 +13,7 @@ import (
 	"outpost/infra/local/engines/enginetest"
 	"outpost/shared/billing"
 	"outpost/shared/clock"
+	"outpost/shared/id"
 	"outpost/shared/table"
 	"outpost/shared/tenant"
 )
@@ -44,7 +45,7 @@ func TestATenantHasNoMoreKeysThanItsPlacesAndGetsThemBack(t *testing.T) {
 	if made.Load() != table.MaxKeys-1 || full.Load() != 16 {
 		t.Fatalf("%d were made and %d refused", made.Load(), full.Load())
 	}
-	keys, err := b.Keys(b.ctx, b.tenant)
+	keys, err := b.keys()
 	b.must(err)
 	if _, err := b.RotateKey(b.ctx, b.tenant, keys[0].ID, start.Add(time.Hour), by("key.rotate"), always(another(b, "key_next"))); !errors.Is(err, table.ErrTooManyKeys) {
 		t.Errorf("a rotation beyond the last place: %v", err)
@@ -74,6 +75,7 @@ func TestLimitsReachEveryLivingKeyHoweverManyThereWere(t *testing.T) {
 	for i := range 100 { // far more than one transaction takes
 		k := another(b, fmt.Sprintf("key_%03d", i))
 		k.CreatedAt = start.Add(time.Duration(i) * time.Second)
+		k.ID = id.Derived(id.Key, k.CreatedAt, k.Name)
 		b.must(b.CreateKey(b.ctx, b.tenant, k, by("key.create")))
 		if i != 2 {
 			_, err := b.RevokeKey(b.ctx, b.tenant, k.ID, by("key.revoke"))
@@ -90,7 +92,7 @@ func TestLimitsReachEveryLivingKeyHoweverManyThereWere(t *testing.T) {
 			t.Errorf("%s has %+v, %v", hash, k.Entitlement, err)
 		}
 	}
-	_, err = b.RevokeKey(b.ctx, b.tenant, "key_002", by("key.revoke")) // the oldest is found
+	_, err = b.RevokeKey(b.ctx, b.tenant, id.Derived(id.Key, start.Add(2*time.Second), "ci"), by("key.revoke")) // the oldest is found
 	b.must(err)
 }
 
@@ -135,7 +137,7 @@ func TestAKeyIsMadeOnceUnderAnIdempotencyKey(t *testing.T) {
 			return
 		}
 	})
-	if keys, err := b.Keys(b.ctx, b.tenant); err != nil || len(keys) != 2 || replays.Load() != 19 {
+	if keys, err := b.keys(); err != nil || len(keys) != 2 || replays.Load() != 19 {
 		t.Errorf("%d keys, %d replays, %v", len(keys), replays.Load(), err)
 	}
 	if err := make(77, "b"); !errors.Is(err, table.ErrIdempotencyMismatch) {
@@ -156,9 +158,9 @@ func TestAKeyWhoseRowIsGoneHoldsNothingUp(t *testing.T) {
 	for _, k := range []table.Key{ends, another(b, "key_rotated"), another(b, "key_revoked")} {
 		b.must(b.CreateKey(b.ctx, b.tenant, k, by("key.create")))
 	}
-	_, err := b.RotateKey(b.ctx, b.tenant, "key_rotated", start.Add(time.Hour), by("key.rotate"), always(another(b, "key_next")))
+	_, err := b.RotateKey(b.ctx, b.tenant, keyID("key_rotated"), start.Add(time.Hour), by("key.rotate"), always(another(b, "key_next")))
 	b.must(err)
-	_, err = b.RevokeKey(b.ctx, b.tenant, "key_revoked", by("key.revoke"))
+	_, err = b.RevokeKey(b.ctx, b.tenant, keyID("key_revoked"), by("key.revoke"))
 	b.must(err)
 	b.clock.Advance(91 * 24 * time.Hour)
 	for _, k := range []string{"key_ends", "key_rotated", "key_revoked"} {
@@ -195,14 +197,14 @@ func TestAKeyWhoseRowIsGoneHoldsNothingUp(t *testing.T) {
 	b.caller.Entitlement = now.Entitlement
 
 	for what, err := range map[string]error{
-		"revoked": errorOf(b.RevokeKey(b.ctx, b.tenant, "key_ends", by("key.revoke"))),
-		"rotated": errorOf(b.RotateKey(b.ctx, b.tenant, "key_rotated", b.clock.Now(), by("key.rotate"), always(another(b, "key_never")))),
+		"revoked": errorOf(b.RevokeKey(b.ctx, b.tenant, keyID("key_ends"), by("key.revoke"))),
+		"rotated": errorOf(b.RotateKey(b.ctx, b.tenant, keyID("key_rotated"), b.clock.Now(), by("key.rotate"), always(another(b, "key_never")))),
 	} {
 		if !errors.Is(err, table.ErrNotFound) {
 			t.Errorf("a key that is gone is %s: %v", what, err)
 		}
 	}
-	_, err = b.RotateKey(b.ctx, b.tenant, "key_next", b.clock.Now().Add(time.Hour), by("key.rotate"), always(another(b, "key_last")))
+	_, err = b.RotateKey(b.ctx, b.tenant, keyID("key_next"), b.clock.Now().Add(time.Hour), by("key.rotate"), always(another(b, "key_last")))
 	b.must(err)
 	b.clock.Advance(time.Hour)
 	for i := range table.MaxKeys - 2 { // beside the tenant's first and the last
@@ -223,7 +225,7 @@ func TestAKeyWhoseRowIsGoneHoldsNothingUp(t *testing.T) {
 		b.must(err)
 	}
 	b.must(b.EndRemoval(b.ctx, b.tenant, by("tenant.remove")))
-	if keys, err := b.Keys(b.ctx, b.tenant); err != nil || len(keys) != 0 {
+	if keys, err := b.keys(); err != nil || len(keys) != 0 {
 		t.Errorf("%d keys are left of it, %v", len(keys), err)
 	}
 }

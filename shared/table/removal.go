@@ -55,7 +55,7 @@ func (t *Table) RemoveRows(ctx context.Context, tenantID string, trailUntil time
 	}
 	for _, remove := range []func() (int, error){
 		func() (int, error) {
-			return t.removeListed(ctx, tenantPK(tenantID)+"#KEYS", "'Key'.'Tenant' = ?", tenantID)
+			return t.removeListed(ctx, keysPK(tenantID), "'Key'.'Tenant' = ?", tenantID)
 		},
 		func() (int, error) { return t.removeListed(ctx, customersPK(tenantID), "Tenant = ?", tenantID) },
 		func() (int, error) { return t.removeSpan(ctx, tenantID, " ", auditPrefix) },

@@ -187,9 +187,18 @@ func newTenantRow(tn tenant.Tenant) tenantRow {
 	return row
 }
 
+// A tenant's keys are in the index in the order in which they were made, to the
+// nanosecond: the digits are always nine, so that no time sorts before an earlier one.
+const (
+	secondOfKeys = "2006-01-02T15:04:05"
+	orderOfKeys  = secondOfKeys + ".000000000Z"
+)
+
+func keysPK(tenantID string) string { return tenantPK(tenantID) + "#KEYS" }
+
 func newKeyRow(k Key) keyRow {
-	row := keyRow{key: key{keyPK(k.Hash), keySK}, GSI1PK: tenantPK(k.Tenant) + "#KEYS",
-		GSI1SK: k.CreatedAt.UTC().Format(time.RFC3339Nano) + "#" + k.ID, Key: k}
+	row := keyRow{key: key{keyPK(k.Hash), keySK}, GSI1PK: keysPK(k.Tenant),
+		GSI1SK: k.CreatedAt.UTC().Format(orderOfKeys) + "#" + k.ID, Key: k}
 	if !k.ExpiresAt.IsZero() {
 		row.ExpiresUnix = k.ExpiresAt.Unix()
 		row.TTL = forgotten(k.ExpiresAt)

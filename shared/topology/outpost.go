@@ -62,7 +62,7 @@ var Functions = []Function{
 	api("get-patch", "Reads a run's patch.", use(Table, Get, Update), use(Bucket, Read)),
 	api("cancel-run", "Asks for the end of one run.", use(Table, Get, Query, Put, Update, Delete, Check)),
 	api("create-key", "Makes an API key of the tenant.", use(Table, Get, Query, Put, Update, Check), use(PlatformSecret, Read)),
-	api("list-keys", "Lists the tenant's API keys.", use(Table, Update), use(TableIndex("GSI1"), Query)),
+	api("list-keys", "Lists the tenant's API keys, newest first.", use(Table, Update), use(TableIndex("GSI1"), Query), use(PlatformSecret, Read)),
 	api("revoke-key", "Ends an API key for ever.", use(Table, Get, Query, Put, Update, Delete, Check), use(TableIndex("GSI1"), Query)),
 	api("rotate-key", "Puts a new API key in the place of another.", use(Table, Get, Query, Put, Update, Check), use(TableIndex("GSI1"), Query), use(PlatformSecret, Read)),
 	api("list-secrets", "Lists the tenant's secrets, never their values.", use(Table, Query, Update)).with(secretStore),

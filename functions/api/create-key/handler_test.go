@@ -76,7 +76,7 @@ func TestAKeyThatIsNoneIsRefusedByField(t *testing.T) {
 			t.Errorf("%s: %d %s", c.body, a.Status, a.Body)
 		}
 	}
-	if keys, err := w.Keys(t.Context(), w.Tenant); err != nil || len(keys) != 1 {
+	if keys, _, err := w.Keys(t.Context(), w.Tenant, "", 100); err != nil || len(keys) != 1 {
 		t.Errorf("keys were made all the same: %+v, %v", keys, err)
 	}
 	latest := apikey.Latest(settlementtest.Start).Format(time.RFC3339)

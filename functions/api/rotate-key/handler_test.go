@@ -135,7 +135,7 @@ func TestARepeatedRotationMakesOneKey(t *testing.T) {
 	if first.Status != 201 || string(first.Body) != string(again.Body) || again.Header["Idempotent-Replayed"] != "true" {
 		t.Errorf("%s\n%s", first.Body, again.Body)
 	}
-	if keys, err := w.Keys(t.Context(), w.Tenant); err != nil || len(keys) != 2 {
+	if keys, _, err := w.Keys(t.Context(), w.Tenant, "", 100); err != nil || len(keys) != 2 {
 		t.Errorf("keys: %+v, %v", keys, err)
 	}
 }

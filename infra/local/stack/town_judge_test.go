@@ -84,7 +84,7 @@ func (c *town) judgeOne(one *citizen) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	keys, err := c.store.Keys(ctx, one.tenant)
+	keys, _, err := c.store.Keys(ctx, one.tenant, "", 100)
 	if err != nil || len(keys) == 0 {
 		c.t.Fatalf("%d keys, %v", len(keys), err)
 	}

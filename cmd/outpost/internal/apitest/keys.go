@@ -3,6 +3,7 @@ package apitest
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,12 +63,10 @@ func with(object map[string]any, more map[string]any) map[string]any {
 	return all
 }
 
-func (a *API) listKeys(*http.Request, map[string]any) (int, any) {
-	data := []any{}
-	for i := range a.keys {
-		data = append(data, a.keys[len(a.keys)-1-i])
-	}
-	return 200, map[string]any{"data": data, "next_cursor": nil, "has_more": false}
+func (a *API) listKeys(r *http.Request, _ map[string]any) (int, any) {
+	newestFirst := slices.Clone(a.keys)
+	slices.Reverse(newestFirst)
+	return 200, part(r, newestFirst)
 }
 
 func (a *API) createKey(r *http.Request, body map[string]any) (int, any) {

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/url"
 	"time"
@@ -34,11 +35,9 @@ func (k *Key) UnmarshalJSON(b []byte) error {
 // MarshalJSON writes the API's own answer.
 func (k Key) MarshalJSON() ([]byte, error) { return k.raw, nil }
 
-// Keys lists the account's keys, newest first.
+// Keys lists the account's keys, all of them, newest first.
 func (c *Client) Keys(ctx context.Context) ([]Key, error) {
-	var p page[Key]
-	_, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/keys"}, &p)
-	return p.Data, err
+	return pages[Key](ctx, c, "/v1/keys", url.Values{}, math.MaxInt)
 }
 
 // NewKey says what a key is to be. Zero fields are left out.
