@@ -23,9 +23,31 @@ type Key struct {
 	Scopes                          []string
 	Entitlement                     tenant.Entitlement // a copy of the tenant's
 	State                           string
-	CreatedAt, ExpiresAt            time.Time // zero ExpiresAt: never
-	RevokedAt                       time.Time // zero unless it was revoked
-	LastUsedAt                      time.Time // to about an hour; zero: never
+	CreatedAt, ExpiresAt            time.Time     // zero ExpiresAt: never
+	RevokedAt                       time.Time     // zero unless it was revoked
+	LastUsedAt                      time.Time     // to about an hour; zero: never
+	RotatedAt                       time.Time     // for the first time; zero: never
+	Lifetime                        time.Duration // of one that was rotated, as it was before; 0: for ever
+}
+
+// Lasting returns when a key that takes the part of this one expires if it is made
+// at a time; zero for never. It lasts as long as this one was meant to, which a
+// rotation does not change.
+func (k Key) Lasting(from time.Time) time.Time {
+	if life := k.lifetime(); life > 0 {
+		return from.Add(life)
+	}
+	return time.Time{}
+}
+
+func (k Key) lifetime() time.Duration {
+	switch {
+	case !k.RotatedAt.IsZero():
+		return k.Lifetime
+	case k.ExpiresAt.IsZero():
+		return 0
+	}
+	return k.ExpiresAt.Sub(k.CreatedAt)
 }
 
 // Over tells whether a key has expired.
@@ -134,8 +156,8 @@ func (t *Table) RevokeKey(ctx context.Context, tenantID, keyID string, by By) (K
 // one. It may be called again.
 type Successor func(old Key) (Key, *Idempotency, error)
 
-// RotateKey stores a key that takes the part of another, with its name, scopes
-// and entitlement; the other expires at a time, unless it does before. It returns
+// RotateKey stores a key that takes the part of another, with its name, scopes,
+// entitlement and lifetime; the other expires at a time, unless it does before. It returns
 // ErrNotFound for a key that is not active any more, ErrTooManyKeys,
 // ErrKeyRevoked, and what an idempotency key says.
 func (t *Table) RotateKey(ctx context.Context, tenantID, keyID string, until time.Time, by By, next Successor) (old Key, err error) {
@@ -143,13 +165,16 @@ func (t *Table) RotateKey(ctx context.Context, tenantID, keyID string, until tim
 		if k.State != KeyActive || k.Over(t.clock.Now()) {
 			return k, ErrNotFound
 		}
+		if k.RotatedAt.IsZero() {
+			k.Lifetime, k.RotatedAt = k.lifetime(), t.clock.Now()
+		}
 		if k.ExpiresAt.IsZero() || until.Before(k.ExpiresAt) {
 			k.ExpiresAt = until
 		}
 		return k, nil
 	}, func(old Key) (Key, *Idempotency, error) {
 		k, once, err := next(old)
-		k.Tenant, k.Name, k.Scopes, k.Entitlement = tenantID, old.Name, old.Scopes, old.Entitlement
+		k.Tenant, k.Name, k.Scopes, k.Entitlement, k.ExpiresAt = tenantID, old.Name, old.Scopes, old.Entitlement, old.Lasting(k.CreatedAt)
 		return k, once, err
 	})
 }

@@ -32,7 +32,7 @@ type rotated struct {
 	Replaces api.Key `json:"replaces"`
 }
 
-// handle makes a key of the same name, scopes and kind, if the caller's own key has
+// handle makes a key of the same name, scopes, kind and lifetime, if the caller's own key has
 // these scopes; the old one expires after the overlap.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
 	answer, err := h.rotate(ctx, r)
@@ -72,7 +72,8 @@ func (h handler) rotate(ctx context.Context, r *api.Request) (answer rotated, er
 		if err != nil {
 			return table.Key{}, nil, err
 		}
-		next := table.Key{ID: id.New(id.Key, now), Hash: issued.Hash, Name: old.Name, Scopes: old.Scopes, Display: issued.Display, State: table.KeyActive, CreatedAt: now}
+		next := table.Key{ID: id.New(id.Key, now), Hash: issued.Hash, Name: old.Name, Scopes: old.Scopes, Display: issued.Display, State: table.KeyActive, CreatedAt: now,
+			ExpiresAt: old.Lasting(now)}
 		answer = rotated{api.NewKey{Key: api.ViewKey(next, now)}, api.ViewKey(old, now)}
 		once, err := r.OnceKey(http.StatusCreated, api.Kept[rotated]{Mode: mode, Nonce: issued.Nonce, Answer: answer})
 		answer.Secret = issued.Text

@@ -103,6 +103,40 @@ func TestRotatingGivesNoMoreThanTheCallerHas(t *testing.T) {
 	}
 }
 
+func TestTheNewKeyLastsAsLongAsTheOldOneWasMeantTo(t *testing.T) {
+	w, route, hasher := newWorld(t)
+	const month = 30 * 24 * time.Hour
+	for lasting, body := range map[time.Duration]string{0: "", month: "", time.Hour: "", 2 * month: `{"overlap_seconds":0}`} {
+		now := w.Clock.Now()
+		k := table.Key{ID: id.New(id.Key, now), Hash: "lasting " + lasting.String(), Name: "ci", Display: "op_live_…last", Scopes: []string{"tasks:read"},
+			Entitlement: w.Caller.Entitlement, State: table.KeyActive, CreatedAt: now}
+		if lasting > 0 {
+			k.ExpiresAt = now.Add(lasting)
+		}
+		w.Must(w.CreateKey(t.Context(), w.Tenant, k, table.By{Audit: audit.Event{ID: id.New(id.Audit, now), At: now}}))
+		rotate := func(keyID string) string {
+			w.Clock.Advance(10 * time.Minute)
+			var got rotated
+			route.As(w.Caller, apitest.Request{ID: keyID, Body: body}).Into(t, 201, &got)
+			made, err := w.KeyByHash(t.Context(), hasher.Hash(got.Secret))
+			w.Must(err)
+			var want time.Time
+			if lasting > 0 {
+				want = w.Clock.Now().Add(lasting)
+			}
+			if !made.ExpiresAt.Equal(want) || (got.ExpiresAt == nil) != want.IsZero() || got.ExpiresAt != nil && *got.ExpiresAt != want.Format(time.RFC3339Nano) {
+				t.Errorf("after one of %s there is one until %s, %+v; want %s", lasting, made.ExpiresAt, got, want)
+			}
+			return got.ID
+		}
+		next := rotate(k.ID)
+		if body == "" { // it goes on, for less than it was meant to
+			rotate(k.ID)
+		}
+		rotate(next)
+	}
+}
+
 func TestStrangersRotateNothing(t *testing.T) {
 	w, route, _ := newWorld(t)
 	route.HidesFromStrangers(w, w.Caller.KeyID)
