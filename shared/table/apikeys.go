@@ -157,9 +157,10 @@ func (t *Table) RevokeKey(ctx context.Context, tenantID, keyID string, by By) (K
 type Successor func(old Key) (Key, *Idempotency, error)
 
 // RotateKey stores a key that takes the part of another, with its name, scopes,
-// entitlement and lifetime; the other expires at a time, unless it does before. It returns
-// ErrNotFound for a key that is not active any more, ErrTooManyKeys,
-// ErrKeyRevoked, and what an idempotency key says.
+// entitlement and lifetime; the other expires at a time, unless it does before. A
+// suspended tenant's keys are rotated too. It returns ErrNotFound for a key that is
+// not active any more, ErrTooManyKeys, ErrKeyRevoked, and what an idempotency key
+// says.
 func (t *Table) RotateKey(ctx context.Context, tenantID, keyID string, until time.Time, by By, next Successor) (old Key, err error) {
 	return t.changeKey(ctx, tenantID, keyID, by, func(k Key) (Key, error) {
 		if k.State != KeyActive || k.Over(t.clock.Now()) {

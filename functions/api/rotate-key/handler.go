@@ -32,8 +32,9 @@ type rotated struct {
 	Replaces api.Key `json:"replaces"`
 }
 
-// handle makes a key of the same name, scopes, kind and lifetime, if the caller's own key has
-// these scopes; the old one expires after the overlap.
+// handle makes a key of the same name, scopes, kind and lifetime, if the caller's
+// own key has these scopes; the old one expires after the overlap. A suspended
+// tenant may: the new key does no more than the old one, which may have leaked.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
 	answer, err := h.rotate(ctx, r)
 	first, err := r.EarlierKey(ctx, h.store, h.clock.Now(), err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"outpost/shared/problem"
 	"outpost/shared/settlement/settlementtest"
 	"outpost/shared/table"
+	"outpost/shared/task"
 	"outpost/shared/tenant"
 )
 
@@ -134,6 +136,37 @@ func TestTheNewKeyLastsAsLongAsTheOldOneWasMeantTo(t *testing.T) {
 			rotate(k.ID)
 		}
 		rotate(next)
+	}
+}
+
+// A key may leak while its tenant is suspended.
+func TestASuspendedTenantRotatesItsKeysWhichGivesItNothing(t *testing.T) {
+	w, route, hasher := newWorld(t)
+	suspended := tenant.Suspended
+	tn, err := w.ChangeTenant(t.Context(), w.Tenant, table.By{Audit: audit.Event{ID: id.New(id.Audit, w.Clock.Now()), At: w.Clock.Now()}},
+		func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(tenant.Change{State: &suspended}) })
+	w.Must(err)
+	for _, seen := range []tenant.Entitlement{w.Caller.Entitlement, tn.Entitlement} { // the authorizer's answer of before, and of after
+		caller := w.Caller
+		caller.Entitlement = seen
+		var got rotated
+		route.As(caller, apitest.Request{ID: caller.KeyID}).Into(t, 201, &got)
+		made, err := w.KeyByHash(t.Context(), hasher.Hash(got.Secret))
+		if w.Must(err); made.Entitlement != tn.Entitlement {
+			t.Errorf("the new key has %+v, the tenant %+v", made.Entitlement, tn.Entitlement)
+		}
+		now := w.Clock.Now()
+		more := table.Key{ID: id.New(id.Key, now), Hash: "more " + got.ID, Entitlement: made.Entitlement, State: table.KeyActive, CreatedAt: now}
+		by := table.By{KeyHash: made.Hash, Audit: audit.Event{ID: id.New(id.Audit, now), At: now}}
+		if err := w.CreateKey(t.Context(), w.Tenant, more, by); !errors.Is(err, table.ErrLimitsChanged) {
+			t.Errorf("a suspended tenant's new key makes another: %v", err)
+		}
+		tk := task.Task{ID: id.New(id.Task, now), Tenant: w.Tenant, State: task.Queued, CreatedAt: now, Tally: task.Tally{Total: 1, Remaining: 1}}
+		tk.Runs = []task.Run{{ID: id.ForRun(tk.ID, 1), Task: tk.ID, Tenant: w.Tenant, Number: 1, Agent: "claude", Priority: task.Normal, State: task.Queued, CreatedAt: now}}
+		admission := table.Admission{Caller: tenant.Caller{Tenant: w.Tenant, KeyID: made.ID, KeyHash: made.Hash, Entitlement: made.Entitlement}, Task: tk, RunsPerDay: 100, Audit: by.Audit}
+		if err := w.Admit(t.Context(), w.Tenant, admission); !errors.Is(err, table.ErrTenantInactive) {
+			t.Errorf("a suspended tenant's new key starts something: %v", err)
+		}
 	}
 }
 
