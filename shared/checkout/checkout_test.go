@@ -54,7 +54,7 @@ func newWorld(t *testing.T) *world {
 		proxy.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(server.Close)
-	counted, err := stripe.New(stripe.Options{Keys: entitlementtest.Keys, Base: server.URL})
+	counted, err := stripe.New(stripe.Options{Keys: entitlementtest.Keys, Base: server.URL, Clock: w.Clock})
 	w.Must(err)
 	w.Keeper.Stripe = counted
 	w.desk = w.Desk()

@@ -25,8 +25,13 @@ const rounds = 5
 // customer's only open one; who asks for the same again gets the same. A customer
 // who has a subscription gets ErrSubscribed, and no page stays open.
 func (c *Client) Open(ctx context.Context, w Checkout) (url string, err error) {
-	for range rounds {
-		if url, err = c.round(ctx, w); !errors.Is(err, errAgain) {
+	var t turn
+	for lost := 0; lost < rounds; {
+		url, err = c.round(ctx, w, &t)
+		switch {
+		case errors.Is(err, errAgain):
+			lost++
+		case !errors.Is(err, errSpent):
 			return url, err
 		}
 	}
@@ -38,11 +43,12 @@ var errAgain = errors.New("another was faster")
 
 // round looks, and makes a session if nobody was faster. What is open is closed
 // before subscriptions are looked at: from then on no old page can be paid.
-func (c *Client) round(ctx context.Context, w Checkout) (url string, err error) {
+func (c *Client) round(ctx context.Context, w Checkout, t *turn) (url string, err error) {
 	latest, same, err := c.sessions(ctx, w)
 	if err != nil {
 		return "", err
 	}
+	t.follow(latest)
 	subs, err := c.Subscriptions(ctx, w.Customer)
 	if err != nil {
 		return "", err
@@ -61,7 +67,7 @@ func (c *Client) round(ctx context.Context, w Checkout) (url string, err error) 
 	if same != nil {
 		return same.URL, nil
 	}
-	return c.open(ctx, w, latest)
+	return c.open(ctx, w, t)
 }
 
 // sessions expires the customer's open sessions but the one that is wished for,
@@ -108,22 +114,28 @@ func (c *Client) expire(ctx context.Context, id string) error {
 	return nil
 }
 
-func (c *Client) open(ctx context.Context, w Checkout, latest string) (string, error) {
+func (c *Client) open(ctx context.Context, w Checkout, t *turn) (string, error) {
 	metadata := map[string]string{"tenant": w.Tenant, "price": w.Price}
 	p := &sdk.CheckoutSessionParams{Customer: &w.Customer, Mode: sdk.String(string(sdk.CheckoutSessionModeSubscription)), ClientReferenceID: &w.Tenant,
 		SuccessURL: &w.SuccessURL, CancelURL: orNone(w.CancelURL), Metadata: metadata, SubscriptionData: &sdk.CheckoutSessionSubscriptionDataParams{Metadata: map[string]string{"tenant": w.Tenant}},
 		LineItems: []*sdk.CheckoutSessionLineItemParams{{Price: &w.Price, Quantity: sdk.Int64(1)}}}
 	p.Context = ctx
-	p.SetIdempotencyKey("checkout-" + w.Customer + "-" + latest)
+	p.SetIdempotencyKey(t.key(w.Customer))
 	s, err := c.api.CheckoutSessions.New(p)
 	var e *sdk.Error
 	switch {
-	case errors.As(err, &e) && (e.Type == sdk.ErrorTypeIdempotency || e.HTTPStatusCode == http.StatusConflict):
-		return "", errAgain // another made the next session, for something else
+	case errors.As(err, &e) && e.Type == sdk.ErrorTypeIdempotency:
+		return "", c.taken(ctx, w.Customer, t) // another made the next session, for something else
+	case errors.As(err, &e) && e.HTTPStatusCode == http.StatusConflict:
+		return "", errAgain
 	case noCustomer(err):
 		return "", ErrNoCustomer
+	case replayed(err):
+		return "", t.spend()
 	case err != nil:
 		return "", fmt.Errorf("open a Checkout session: %w", err)
+	case t.spent > 0:
+		return "", errSpent // it is found, and what else became of the spent keys is closed
 	}
 	return s.URL, nil
 }

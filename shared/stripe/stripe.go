@@ -5,7 +5,8 @@
 // clicked twice or answered never. A customer is made under an Idempotency-Key
 // that follows from the tenant. A Checkout session is made under one that follows
 // from the customer's latest session, after every open one was expired: of two
-// callers who saw the same latest session, Stripe lets one make the next.
+// callers who saw the same latest session, Stripe lets one make the next. A failure
+// that Stripe keeps under such a key spends it: see spent.go.
 package stripe
 
 import (
@@ -19,6 +20,7 @@ import (
 	"github.com/stripe/stripe-go/v76/client"
 
 	"outpost/shared/billing"
+	"outpost/shared/clock"
 	"outpost/shared/platform"
 )
 
@@ -27,8 +29,9 @@ const timeout = 8 * time.Second
 
 // Client makes the calls. It is safe for concurrent use.
 type Client struct {
-	api  *client.API
-	live bool
+	api   *client.API
+	live  bool
+	clock clock.Clock
 }
 
 // Options say which Stripe.
@@ -37,9 +40,12 @@ type Options struct {
 	Base string // URL of the API; Stripe's own when empty
 	// Live allows a key that moves real money, and requires one.
 	Live bool
-	// Retries is how often a call is made again that Stripe has not answered, or
-	// has answered with 409, 429 or a 5xx; each with the same Idempotency-Key.
+	// Retries is how often a call is made again at once, with the same
+	// Idempotency-Key: where no answer came, one of 409, of 503 or of a lock (429),
+	// and, unless it is a POST, any other 5xx; or as Stripe-Should-Retry has it. A
+	// POST's 500 would only be replayed, and a rate limit only be strained.
 	Retries int64
+	Clock   clock.Clock // the system's when nil
 }
 
 // New returns a client. A key that does not fit the environment is an error, as
@@ -55,8 +61,11 @@ func New(o Options) (*Client, error) {
 	if o.Base != "" {
 		config.URL = &o.Base
 	}
+	if o.Clock == nil {
+		o.Clock = clock.System
+	}
 	backend := sdk.GetBackendWithConfig(sdk.APIBackend, config)
-	return &Client{api: client.New(o.Keys.Key, &sdk.Backends{API: backend, Connect: backend, Uploads: backend}), live: o.Live}, nil
+	return &Client{api: client.New(o.Keys.Key, &sdk.Backends{API: backend, Connect: backend, Uploads: backend}), live: o.Live, clock: o.Clock}, nil
 }
 
 // Errors of what a customer has.
@@ -69,23 +78,19 @@ var (
 )
 
 // Customer makes the customer of a tenant, once however often it is called within
-// a day; the caller keeps its id. deleted is how many of the tenant's customers
+// a day, also where an answer was a failure that Stripe keeps for so long; the caller keeps its id. deleted is how many of the tenant's customers
 // were deleted, so that the next one is another. A name or an address that has
 // changed since the first call is not an error.
 func (c *Client) Customer(ctx context.Context, tenant string, deleted int, name, email string) (id string, err error) {
-	p := &sdk.CustomerParams{Metadata: map[string]string{"tenant": tenant}}
-	p.Context = ctx
-	p.SetIdempotencyKey(fmt.Sprintf("customer-%s-%d", tenant, deleted))
-	made, err := c.api.Customers.New(p)
-	if err != nil {
+	if id, err = c.customer(ctx, tenant, deleted); err != nil {
 		return "", fmt.Errorf("make the customer: %w", err)
 	}
 	named := &sdk.CustomerParams{Name: &name, Email: &email}
 	named.Context = ctx
-	if _, err := c.api.Customers.Update(made.ID, named); err != nil {
+	if _, err := c.api.Customers.Update(id, named); err != nil {
 		return "", fmt.Errorf("name the customer: %w", err)
 	}
-	return made.ID, nil
+	return id, nil
 }
 
 // Account returns what Stripe has of a customer now. A customer that Stripe does

@@ -37,6 +37,7 @@ var (
 // shop is a stand-in that sells the paid plans, and the client under test.
 type shop struct {
 	*standin.Server
+	clock *clock.Manual
 	*stripe.Client
 	prices       billing.Prices
 	product, url string
@@ -45,15 +46,15 @@ type shop struct {
 
 func open(t *testing.T, seed uint64) *shop {
 	t.Helper()
-	s := &shop{}
+	s := &shop{clock: clock.NewManual(start)}
 	var err error
-	if s.Server, err = standin.New(standin.Options{Clock: clock.NewManual(start), Seed: seed}); err != nil {
+	if s.Server, err = standin.New(standin.Options{Clock: s.clock, Seed: seed}); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(s.Server)
 	t.Cleanup(server.Close)
 	s.url = server.URL
-	if s.Client, err = stripe.New(stripe.Options{Keys: keys, Base: s.url}); err != nil {
+	if s.Client, err = stripe.New(stripe.Options{Keys: keys, Base: s.url, Clock: s.clock}); err != nil {
 		t.Fatal(err)
 	}
 	s.reach()
@@ -106,7 +107,7 @@ func (s *shop) living(customer string) (n int) {
 }
 
 func TestGuaranteeTwoTabsADoubleClickAndLostAnswersMakeOneSubscription(t *testing.T) {
-	g := guarantee.For(t, "billing-4", "Two tabs with different plans, each clicked twice at once, pages paid while others are opened, answers of Stripe lost: one customer, one subscription")
+	g := guarantee.For(t, "billing-4", "Two tabs with different plans, each clicked twice at once, pages paid while others are opened, answers of Stripe lost, failures that it keeps and replays: one customer, one subscription")
 	seeds := g.Pick(300, 15)
 	var mu sync.Mutex
 	var lost, pages, refused int
@@ -114,7 +115,11 @@ func TestGuaranteeTwoTabsADoubleClickAndLostAnswersMakeOneSubscription(t *testin
 		s := open(t, uint64(seed))
 		chance := rand.New(rand.NewPCG(uint64(seed), 4))
 		for range 12 {
-			s.Fail(standin.Fault{Path: []string{"/v1/customers", "/v1/checkout", "/v1/subscriptions"}[chance.IntN(3)], Times: 1, LoseAnswer: true})
+			f := standin.Fault{Path: []string{"/v1/customers", "/v1/checkout", "/v1/subscriptions"}[chance.IntN(3)], Times: 1, LoseAnswer: true}
+			if chance.IntN(2) == 0 {
+				f.Kept, f.Status, f.Done, f.LoseAnswer = true, 500, chance.IntN(2) == 0, chance.IntN(2) == 0
+			}
+			s.Fail(f)
 		}
 		var people sync.WaitGroup
 		for _, plan := range []string{"pro", "pro", "enterprise", "enterprise"} {
@@ -158,7 +163,7 @@ func TestGuaranteeTwoTabsADoubleClickAndLostAnswersMakeOneSubscription(t *testin
 		}
 	}
 	g.Figure("seeds", seeds)
-	g.Figure("clicks that failed on a lost answer or another caller", lost)
+	g.Figure("clicks that failed on a lost answer, a failure that was kept, or another caller", lost)
 	g.Figure("pages paid or found closed", pages)
 	g.Figure("of them closed", refused)
 }
@@ -181,8 +186,9 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := map[string]bool{}
-	is := map[string]any{} // what the next move finds
-	status := ""           // of the mock's one subscription; no subscription at all when empty
+	is := map[string]any{}         // what the next move finds
+	spent := map[string][]string{} // the failures that are kept under a call's next keys
+	status := ""                   // of the mock's one subscription; no subscription at all when empty
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := httptest.NewRecorder()
 		stub.HandleRequest(answer, r)
@@ -191,6 +197,11 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 			t.Errorf("%s %s: %d %s", r.Method, r.URL.Path, answer.Code, answer.Body)
 		}
 		body := answer.Body.String()
+		if kept := spent[r.Method+" "+r.URL.Path]; len(kept) > 0 {
+			spent[r.Method+" "+r.URL.Path] = kept[1:]
+			w.Header().Set("Idempotent-Replayed", "true")
+			answer.Code, body = 500, `{"error": {"type": "`+kept[0]+`"}}`
+		}
 		if r.URL.Path == "/v1/subscriptions" {
 			body = active.ReplaceAllString(body, `"status":"`+status+`"`)
 			if status == "" {
@@ -226,6 +237,13 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 	if _, err := c.Open(t.Context(), wish); err != nil {
 		t.Error(err)
 	}
+	spent["POST /v1/customers"], spent["POST /v1/checkout/sessions"] = []string{"api_error"}, []string{"api_error", "idempotency_error", "idempotency_error"}
+	if _, err := c.Customer(t.Context(), "ten_1", 0, "A", "a@example.com"); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Open(t.Context(), wish); err == nil || len(spent["POST /v1/checkout/sessions"]) != 0 {
+		t.Errorf("%v, and there is left %v", err, spent)
+	}
 	status = "past_due"
 	if subs, err := c.Subscriptions(t.Context(), "cus_1"); err != nil || len(subs) != 1 || subs[0].Status != billing.PastDue {
 		t.Errorf("%+v, %v", subs, err)
@@ -253,7 +271,7 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 	if _, err := c.Setup(t.Context(), "https://x.example/hook", "https://x.example"); err != nil {
 		t.Error(err)
 	}
-	want := []string{"GET /v1/billing_portal/configurations", "GET /v1/checkout/sessions", "GET /v1/checkout/sessions/{id}", "GET /v1/invoices", "GET /v1/prices", "GET /v1/prices/{id}", "GET /v1/products/{id}",
+	want := []string{"GET /v1/billing_portal/configurations", "GET /v1/checkout/sessions", "GET /v1/checkout/sessions/{id}", "GET /v1/customers", "GET /v1/customers/{id}", "GET /v1/invoices", "GET /v1/prices", "GET /v1/prices/{id}", "GET /v1/products/{id}",
 		"GET /v1/subscriptions", "GET /v1/subscriptions/{id}", "GET /v1/webhook_endpoints", "POST /v1/billing_portal/configurations", "POST /v1/billing_portal/sessions",
 		"POST /v1/checkout/sessions", "POST /v1/checkout/sessions/{id}/expire", "POST /v1/customers", "POST /v1/customers/{id}", "POST /v1/invoices/{id}/void",
 		"POST /v1/prices", "POST /v1/prices/{id}", "POST /v1/products", "POST /v1/products/{id}", "POST /v1/subscription_schedules", "POST /v1/subscription_schedules/{id}", "POST /v1/subscription_schedules/{id}/release",

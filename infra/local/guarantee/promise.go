@@ -17,7 +17,7 @@ var Promises = []Promise{
 	{"billing-1", "Entitlement", "10,000 events, each three times, shuffled, 10 % forged, stale or of another api_version, the consumer killed at random: every tenant's plan equals Stripe's truth, each event acts once, no forged event is accepted."},
 	{"billing-2", "Lost webhooks", "All webhooks lost: equal after one run of the reconciler, no difference left."},
 	{"billing-3", "Every boundary", "Every subscription status, plan and boundary, one second before and after: the table in docs/billing.md is right."},
-	{"billing-4", "One customer", "Two Checkout tabs, a double click, a lost answer of Stripe: one customer, one subscription."},
+	{"billing-4", "One customer", "Two Checkout tabs, a double click, a lost answer of Stripe, a failure that it keeps: one customer, one subscription."},
 	{"billing-5", "Shape of requests", "The calls to Stripe pass against stripe-mock."},
 	{"billing-6", "Stripe down", "Stripe down for an hour, answering 429 and 500: the API keeps serving on the last known entitlement, nothing is lost, no storm of retries."},
 	{"billing-7", "Settings", "The service does not start without a signing secret, with a live key in a non-live environment, or with a price that Stripe does not know."},

@@ -51,8 +51,8 @@ func (s *Server) api(pattern string, op operation) {
 		if fault.before(w, s) {
 			return
 		}
-		status, answer, header := s.perform(r, body, op)
-		if fault.LoseAnswer {
+		status, answer, header, lost := s.perform(r, body, op)
+		if fault.LoseAnswer || lost {
 			breakOff(w)
 			return
 		}
@@ -64,8 +64,9 @@ func (s *Server) api(pattern string, op operation) {
 	})
 }
 
-// perform does a call once for each Idempotency-Key.
-func (s *Server) perform(r *http.Request, body []byte, op operation) (status int, answer []byte, header map[string]string) {
+// perform does a call once for each Idempotency-Key, and tells whether a fault that
+// befell it then loses its answer.
+func (s *Server) perform(r *http.Request, body []byte, op operation) (status int, answer []byte, header map[string]string, lost bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	req := &request{id: r.PathValue("id"), path: r.URL.Path, number: s.newID("req")}
@@ -77,7 +78,7 @@ func (s *Server) perform(r *http.Request, body []byte, op operation) (status int
 	if req.key != "" {
 		header["Idempotency-Key"] = req.key
 	}
-	fail := func(e *Error) (int, []byte, map[string]string) { return e.Status, e.body(), header }
+	fail := func(e *Error) (int, []byte, map[string]string, bool) { return e.Status, e.body(), header, false }
 	if e := s.authenticate(r); e != nil {
 		return fail(e)
 	}
@@ -94,14 +95,23 @@ func (s *Server) perform(r *http.Request, body []byte, op operation) (status int
 				Message: fmt.Sprintf("Keys for idempotent requests can only be used with the same parameters they were first used with. Try using a key other than '%s' if you meant to execute a different request.", req.key)})
 		}
 		header["Idempotent-Replayed"], header["Original-Request"] = "true", first.Number
-		return first.Status, first.Body, header
+		return first.Status, first.Body, header, false
+	}
+	var fault Fault
+	if req.key != "" {
+		fault = s.faults.kept(r)
 	}
 	var err error
-	if req.form, err = parseForm(r.URL.RawQuery, string(body)); err == nil {
+	if fault.Kept && !fault.Done {
+		err = errBroken(fault.Status)
+	} else if req.form, err = parseForm(r.URL.RawQuery, string(body)); err == nil {
 		req.expand = req.texts("expand")
 		var out any
 		if out, err = s.run(req, op); err == nil {
 			status, answer = 200, s.encode(out, req.expand)
+		}
+		if fault.Kept {
+			err = errBroken(fault.Status)
 		}
 	}
 	if err != nil {
@@ -118,7 +128,7 @@ func (s *Server) perform(r *http.Request, body []byte, op operation) (status int
 	if r.Method != http.MethodGet {
 		s.save()
 	}
-	return status, answer, header
+	return status, answer, header, fault.LoseAnswer
 }
 
 // run runs an operation as the request that its events name.

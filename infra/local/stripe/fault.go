@@ -19,6 +19,10 @@ type Fault struct {
 	Down       bool
 	LoseAnswer bool
 	Delay      time.Duration
+	// Kept is a Status for calls with an Idempotency-Key that is new: it is kept
+	// under that and replayed for a day. With Done the work is done all the same,
+	// with LoseAnswer not even the Status arrives.
+	Kept, Done bool
 }
 
 // WebhookFaults are chances, from 0 to 1, that a webhook meets.
@@ -73,13 +77,24 @@ func (s *Server) Calls() int {
 	return s.faults.calls
 }
 
-// next is the fault of a call.
+// next is the fault of a call that comes in.
 func (f *faults) next(r *http.Request) Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls++
+	return f.take(r, false)
+}
+
+// kept is the fault of a call that has begun under a new Idempotency-Key.
+func (f *faults) kept(r *http.Request) Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.take(r, true)
+}
+
+func (f *faults) take(r *http.Request, kept bool) Fault {
 	for _, fault := range f.api {
-		if fault.Times != 0 && strings.HasPrefix(r.URL.Path, fault.Path) {
+		if fault.Times != 0 && fault.Kept == kept && strings.HasPrefix(r.URL.Path, fault.Path) {
 			fault.Times = max(fault.Times-1, -1)
 			return *fault
 		}
@@ -99,6 +114,10 @@ func breakOff(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
+func errBroken(status int) *Error {
+	return &Error{Status: status, Type: "api_error", Message: "An unknown error occurred."}
+}
+
 // before does what a fault does in place of a call, and tells whether it did.
 func (f Fault) before(w http.ResponseWriter, s *Server) bool {
 	switch {
@@ -109,7 +128,7 @@ func (f Fault) before(w http.ResponseWriter, s *Server) bool {
 		s.refuse(w, &Error{Status: f.Status, Type: "invalid_request_error", Code: "rate_limit", Message: "Request rate limit exceeded."})
 		return true
 	case f.Status != 0:
-		s.refuse(w, &Error{Status: f.Status, Type: "api_error", Message: "An unknown error occurred."})
+		s.refuse(w, errBroken(f.Status))
 		return true
 	case f.Delay > 0:
 		<-s.o.Clock.After(f.Delay)

@@ -69,6 +69,34 @@ func TestALostAnswerHasDoneItsWork(t *testing.T) {
 	}
 }
 
+func TestAFailureThatIsKeptIsReplayedForADayWhateverItDid(t *testing.T) {
+	for made, done := range []bool{false, true} {
+		w := newWorld(t)
+		w.Fail(stripe.Fault{Path: "/v1/customers", Times: 1, Status: 500, Kept: true, Done: done})
+		create := func() *sdk.Error {
+			p := &sdk.CustomerParams{Name: sdk.String("A")}
+			p.SetIdempotencyKey("k")
+			_, err := w.api.Customers.New(p)
+			e, _ := err.(*sdk.Error)
+			return e
+		}
+		for i := range 3 {
+			it := w.api.Customers.List(nil) // has no key, and is not what fails
+			for it.Next() {
+			}
+			e := create()
+			if it.Err() != nil || e == nil || e.HTTPStatusCode != 500 || (e.LastResponse.Header.Get("Idempotent-Replayed") == "true") != (i > 0) || len(w.Customers()) != made {
+				t.Errorf("call %d, done: %t: %v, %v, %d customers", i, done, it.Err(), e, len(w.Customers()))
+			}
+			w.clock.Advance(time.Hour)
+		}
+		w.clock.Advance(22 * time.Hour)
+		if e := create(); e != nil || len(w.Customers()) != made+1 {
+			t.Errorf("a day later: %v, %d customers", e, len(w.Customers()))
+		}
+	}
+}
+
 func TestFaultsOfTheAPIComeAsOftenAsAskedAndDoNothing(t *testing.T) {
 	w := newWorld(t)
 	for _, f := range []stripe.Fault{{Status: 429}, {Status: 500}, {Status: 503}, {Down: true}} {

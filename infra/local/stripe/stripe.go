@@ -12,7 +12,7 @@
 //	s.Deliver(ctx)                                          // sends the webhooks that are due
 //	s.Take(); s.Request(ctx, delivery)                      // or takes them, to send in any way
 //	s.FailWebhooks(stripe.WebhookFaults{Duplicate: 0.5})    // drop, duplicate, delay, reorder, forge
-//	s.Fail(stripe.Fault{Status: 429, Times: 3})             // or 500, down, an answer lost
+//	s.Fail(stripe.Fault{Status: 429, Times: 3})             // or 500, also one that is kept under a key, down, an answer lost
 //	s.Subscriptions(customer)                               // the truth, also Customers, Invoices, Events
 //
 // Run does Tick and Deliver by itself until its context ends: what `make run`

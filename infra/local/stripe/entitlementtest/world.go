@@ -55,7 +55,7 @@ func On(t testing.TB, store *table.Table, c *clock.Manual) *World {
 	server := httptest.NewServer(w.Fake)
 	t.Cleanup(server.Close)
 	w.URL = server.URL
-	w.Stripe, err = stripe.New(stripe.Options{Keys: Keys, Base: w.URL})
+	w.Stripe, err = stripe.New(stripe.Options{Keys: Keys, Base: w.URL, Clock: c})
 	w.Must(err)
 	prices, err := w.Stripe.SetUpPrices(t.Context())
 	w.Must(err)
