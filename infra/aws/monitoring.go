@@ -46,6 +46,8 @@ func newMonitoring(stack awscdk.Stack, d *deployment) *monitoringStack {
 			metric: m.lambda("stripe/reconcile", "Invocations", "Sum", 60), missing: awscloudwatch.TreatMissingData_BREACHING},
 		{id: "billing-drift", does: "The comparison with Stripe changes plans by the dozen: webhooks do not arrive.", threshold: 12, periods: 1,
 			metric: m.own(metric.PlansHealed, "Sum", 60)},
+		{id: "billing-webhooks-lost", does: "For hours there have been events of Stripe of which no webhook came.", threshold: 0, periods: 3,
+			metric: m.own(metric.EventsUnheard, "Maximum", 60)},
 		{id: "tenant-removal-failing", does: "Closed tenants are not looked after: runs go on, or data stay after their time.", threshold: 2, periods: 2,
 			metric: m.lambda("tenant/remove", "Errors", "Sum", 60)},
 		{id: "table-throttled", does: "DynamoDB throttles the table.", threshold: 10, periods: 2,

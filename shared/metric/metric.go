@@ -29,13 +29,14 @@ const (
 	NoCapacity    Name = "NoCapacity"    // launches that found none
 	RunsHealed    Name = "RunsHealed"    // whose lease had ended
 	PlansHealed   Name = "PlansHealed"   // that the reconciler found otherwise than Stripe has them
+	EventsUnheard Name = "EventsUnheard" // Stripe's, of which no webhook has come for an hour
 )
 
 // Max is how many metrics there may be: each costs by the month.
-const Max = 10
+const Max = 11
 
 // All lists the metrics.
-var All = []Name{RunsStarted, QueueSeconds, RunsSucceeded, RunsFailed, RunsTimedOut, RunsCancelled, AttemptsLost, NoCapacity, RunsHealed, PlansHealed}
+var All = []Name{RunsStarted, QueueSeconds, RunsSucceeded, RunsFailed, RunsTimedOut, RunsCancelled, AttemptsLost, NoCapacity, RunsHealed, PlansHealed, EventsUnheard}
 
 func (n Name) unit() string {
 	if n == QueueSeconds {

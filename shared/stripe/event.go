@@ -21,6 +21,8 @@ type Event struct {
 	ID       string `json:"id"`
 	Type     string `json:"type"`
 	Customer string `json:"customer"` // empty for an event that is about none
+	// At is when it happened, of one that Undelivered has listed.
+	At time.Time `json:"-"`
 }
 
 // Tolerance is how far the time of a signature may be from now, in both
@@ -108,7 +110,9 @@ func (c *Client) Undelivered(ctx context.Context, since time.Time) ([]Event, err
 	var out []Event
 	it := c.api.Events.List(p)
 	for it.Next() && len(out) < undelivered {
-		out = append(out, about(it.Event()))
+		e := about(it.Event())
+		e.At = at(it.Event().Created)
+		out = append(out, e)
 	}
 	if err := it.Err(); err != nil {
 		return nil, fmt.Errorf("list the undelivered events: %w", err)

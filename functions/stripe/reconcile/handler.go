@@ -43,6 +43,8 @@ const (
 	actor = "stripe/reconcile"
 	// listed is how long Stripe tries to deliver an event, and a day more.
 	listed = 4 * 24 * time.Hour
+	// hearing is how long a webhook may take to come, tried again by Stripe.
+	hearing = time.Hour
 	// atOnce bounds the calls to Stripe, which takes 25 a second in test mode.
 	atOnce = 4
 	// enough failures in a row mean that Stripe is down: the next hour's round
@@ -62,21 +64,29 @@ func (r reconciler) handle(ctx context.Context) error {
 	if err != nil {
 		done.failed(err)
 	}
-	told, err := r.told(ctx, events)
+	told, owners, err := r.told(ctx, events)
 	if err != nil {
 		return err
 	}
-	all, err := r.billed(ctx, told)
+	billed, err := r.billed(ctx)
 	if err != nil {
 		return err
 	}
+	all := compared(billed, told)
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	r.work(ctx, told, &done)
 	r.work(ctx, all, &done)
 	if done.changed > 0 {
 		r.metrics.Emit(metric.PlansHealed, float64(done.changed), r.clock.Now())
 	}
-	slog.InfoContext(ctx, "reconciled", "undelivered", len(events), "told", len(told), "tenants", len(all), "looked", done.looked, "changed", done.changed, "failed", len(done.errs))
+	unheard, err := r.unheard(ctx, events, owners, billed)
+	if err != nil {
+		done.errs = append(done.errs, err)
+	}
+	if unheard > 0 {
+		r.metrics.Emit(metric.EventsUnheard, float64(unheard), r.clock.Now())
+	}
+	slog.InfoContext(ctx, "reconciled", "undelivered", len(events), "unheard", unheard, "told", len(told), "tenants", len(all), "looked", done.looked, "changed", done.changed, "failed", len(done.errs))
 	if left := len(told) + len(all) - done.looked; left > 0 {
 		done.errs = append(done.errs, fmt.Errorf("%d were not looked at: Stripe did not answer, or the time was over", left))
 	}
@@ -86,52 +96,82 @@ func (r reconciler) handle(ctx context.Context) error {
 // job is one tenant to sync.
 type job struct{ tenant, event, detail string }
 
-// told are the tenants of such events, each with its newest one. A tenant whose
+// told are the tenants of such events, each with its newest one, and whose the
+// customers are. A tenant whose
 // newest event has acted, and is listed still, is one like all others: what time
 // alone has changed since has no event.
-func (r reconciler) told(ctx context.Context, events []stripe.Event) (jobs []job, err error) {
-	seen := map[string]bool{}
+func (r reconciler) told(ctx context.Context, events []stripe.Event) (jobs []job, owners map[string]string, err error) {
+	owners = map[string]string{}
 	for _, e := range events {
-		if e.Customer == "" || seen[e.Customer] {
+		if _, seen := owners[e.Customer]; e.Customer == "" || seen {
 			continue
 		}
-		seen[e.Customer] = true
 		tenantID, err := r.store.TenantOfCustomer(ctx, e.Customer)
-		if errors.Is(err, table.ErrNotFound) {
+		if owners[e.Customer] = tenantID; errors.Is(err, table.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		acted, err := r.store.EventActed(ctx, e.ID)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if !acted {
 			jobs = append(jobs, job{tenantID, e.ID, fmt.Sprintf("%s, %s, which was not delivered", e.Type, e.ID)})
 		}
 	}
-	return jobs, nil
+	return jobs, owners, nil
 }
 
-// billed are the tenants about whose plan Stripe decides, without others.
-func (r reconciler) billed(ctx context.Context, others []job) (jobs []job, err error) {
+// unheard counts the events about a plan that Stripe decides on, of which no
+// webhook has acted in time. The newest of a customer's is not among them, as this
+// round has had it act; with every webhook lost the others are, for as long as they
+// are listed. An event that only another endpoint has not taken has acted.
+func (r reconciler) unheard(ctx context.Context, events []stripe.Event, owners map[string]string, billed []string) (n int, err error) {
+	decided := map[string]bool{}
+	for _, tenantID := range billed {
+		decided[tenantID] = true
+	}
+	for _, e := range events {
+		if !decided[owners[e.Customer]] || r.clock.Now().Sub(e.At) <= hearing {
+			continue
+		}
+		acted, err := r.store.EventActed(ctx, e.ID)
+		if err != nil {
+			return n, err
+		}
+		if !acted {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// compared are the tenants that are compared without an event.
+func compared(billed []string, told []job) (jobs []job) {
 	seen := map[string]bool{}
-	for _, j := range others {
+	for _, j := range told {
 		seen[j.tenant] = true
 	}
+	for _, tenantID := range billed {
+		if !seen[tenantID] {
+			jobs = append(jobs, job{tenant: tenantID, detail: "the hourly comparison with Stripe"})
+		}
+	}
+	return jobs
+}
+
+// billed are the tenants about whose plan Stripe decides.
+func (r reconciler) billed(ctx context.Context) (all []string, err error) {
 	for after := ""; ; {
 		ids, next, err := r.store.BilledTenants(ctx, after, 1000)
 		if err != nil {
 			return nil, err
 		}
-		for _, tenantID := range ids {
-			if !seen[tenantID] {
-				jobs = append(jobs, job{tenant: tenantID, detail: "the hourly comparison with Stripe"})
-			}
-		}
+		all = append(all, ids...)
 		if next == "" {
-			return jobs, nil
+			return all, nil
 		}
 		after = next
 	}

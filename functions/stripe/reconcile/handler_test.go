@@ -14,6 +14,7 @@ import (
 	"outpost/shared/entitlement"
 	"outpost/shared/metric"
 	"outpost/shared/stripe"
+	"outpost/shared/tenant"
 )
 
 func on(w *entitlementtest.World) (reconciler, *bytes.Buffer) {
@@ -174,5 +175,46 @@ func TestWithoutTheListOfEventsAllAreCompared(t *testing.T) {
 	r, _ := on(w)
 	if err := r.handle(t.Context()); err == nil || w.Plan() != "pro" {
 		t.Errorf("%v, %s", err, w.Plan())
+	}
+}
+
+// The first event that no webhook brings is told of, however few tenants pay, and
+// what only another's endpoint has not taken is not.
+func TestEventsOfWhichNoWebhookComesAreCounted(t *testing.T) {
+	operator := tenant.ByOperator
+	for why, c := range map[string]struct {
+		act      bool // what is listed has acted: only another endpoint fails
+		operates bool // the plan is the operator's again
+		unheard  []bool
+	}{
+		"every webhook is lost":         {unheard: []bool{false, true, true, true}},
+		"another's endpoint fails":      {act: true, unheard: []bool{false, false, false, false}},
+		"the operator gives a plan now": {operates: true, unheard: []bool{false, false, false, false}},
+	} {
+		t.Run(why, func(t *testing.T) {
+			w := entitlementtest.New(t)
+			w.Fake.FailWebhooks(standin.WebhookFaults{Drop: 1})
+			w.Pays("pro")
+			r, out := on(w)
+			if c.operates {
+				w.Change(tenant.Change{PlanSource: &operator})
+			}
+			if c.act {
+				events, err := w.Stripe.Undelivered(t.Context(), w.Clock.Now().Add(-listed))
+				w.Must(err)
+				for _, e := range events {
+					w.Sync(e.ID)
+				}
+			}
+			for hour, want := range c.unheard {
+				out.Reset()
+				w.Clock.Advance(time.Second)
+				w.Must(r.handle(t.Context()))
+				if got := strings.Contains(out.String(), string(metric.EventsUnheard)); got != want {
+					t.Errorf("hour %d: %t, want %t: %s", hour, got, want, out)
+				}
+				w.Advance(time.Hour + time.Minute)
+			}
+		})
 	}
 }

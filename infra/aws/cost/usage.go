@@ -58,7 +58,7 @@ const (
 // What exists whether or not anybody works.
 const (
 	retentionDays   = 90   // of logs, as cdk.json sets it for prod
-	watchedMetrics  = 19   // that the CDK app's alarms watch; its tests count them
+	watchedMetrics  = 20   // that the CDK app's alarms watch; its tests count them
 	imagesKept      = 2    // of each agent, by the repositories' rule
 	assetsGB        = 0.5  // the functions' zips of some deployments, in the bucket of the CDK's bootstrap
 	diskGB          = 20.0 // of a worker, what is free: the task definitions ask for no more
