@@ -70,12 +70,16 @@ func (c *Client) round(ctx context.Context, w Checkout, t *turn) (url string, er
 	return c.open(ctx, w, t)
 }
 
+// recent is how many of a customer's sessions are looked at, the newest: one is
+// made only when all before it are closed, so that what is open is among them.
+const recent = 20
+
 // sessions expires the customer's open sessions but the one that is wished for,
 // and returns that and the id of the latest of all.
 func (c *Client) sessions(ctx context.Context, w Checkout) (latest string, same *sdk.CheckoutSession, err error) {
 	list := &sdk.CheckoutSessionListParams{Customer: &w.Customer}
 	list.Context = ctx
-	list.Limit = sdk.Int64(100)
+	list.Limit, list.Single = sdk.Int64(recent), true
 	latest = "none"
 	it := c.api.CheckoutSessions.List(list)
 	for it.Next() {

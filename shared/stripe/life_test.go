@@ -126,3 +126,23 @@ func TestWhoHasASubscriptionOpensNoCheckout(t *testing.T) {
 		t.Error("the page that was left is paid")
 	}
 }
+
+// Who changes its mind often has a long history, which a wish does not read.
+func TestAWishCostsTheSameHoweverManyCameBefore(t *testing.T) {
+	s := open(t, 7)
+	customer := s.customer(t)
+	var calls []int
+	for i := range 130 {
+		before := s.Calls()
+		if _, err := s.Open(t.Context(), s.wish("ten_1", customer, []string{"pro", "enterprise"}[i%2])); err != nil {
+			t.Fatal(err)
+		}
+		calls = append(calls, s.Calls()-before)
+	}
+	if first, last := calls[1], calls[len(calls)-1]; first != last {
+		t.Errorf("%d calls, and %d after 130 wishes", first, last)
+	}
+	if open := s.opened(t, customer); len(open) != 1 {
+		t.Errorf("open are %v", open)
+	}
+}
