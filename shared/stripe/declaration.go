@@ -60,7 +60,10 @@ var Declared = func() Declaration {
 }()
 
 // Events are the types of events that Outpost listens to; each makes it look at
-// its customer's latest objects.
+// its customer's latest objects. charge.dispute.created alone makes it look at
+// none: a dispute names no customer, and changes no plan until money is given back
+// or a subscription ends, which have events of their own. It is there to be seen, at
+// Stripe and in the log.
 var Events = Declared.Webhook.Events
 
 // ReadDeclaration reads the operator's own declaration. It may name things

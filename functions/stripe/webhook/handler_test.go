@@ -174,7 +174,8 @@ func TestWhatTheContractRefusesIsNotAcknowledged(t *testing.T) {
 
 func TestWhatNothingDependsOnIsAcknowledged(t *testing.T) {
 	r, queue := serve(t, keys)
-	for _, body := range []string{strings.Replace(updated, "customer.subscription.updated", "product.created", 1), strings.Replace(updated, `,"customer":"cus_1"`, "", 1),
+	for _, body := range []string{strings.Replace(updated, "customer.subscription.updated", "product.created", 1),
+		strings.Replace(strings.Replace(updated, "customer.subscription.updated", "charge.dispute.created", 1), `{"object":"subscription","id":"sub_1","customer":"cus_1"}`, `{"object":"dispute","id":"dp_1","charge":"ch_1"}`, 1), strings.Replace(updated, `,"customer":"cus_1"`, "", 1),
 		strings.Replace(updated, `"cus_1"`, "null", 1), strings.Replace(updated, `"cus_1"`, "7", 1)} {
 		p := good()
 		p.body = body
