@@ -13,6 +13,7 @@ import (
 	sdk "github.com/stripe/stripe-go/v76"
 
 	"outpost/shared/plan"
+	"outpost/shared/topology"
 )
 
 // Declaration is what an Outpost has at Stripe: the content of shop.json, or of a
@@ -97,14 +98,20 @@ func parse(text []byte) (d Declaration, err error) {
 // productID is what Stripe takes as the id of a product, and as a lookup key.
 var productID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`)
 
+func webhookRoute(path string) bool {
+	return slices.ContainsFunc(topology.Routes, func(r topology.Route) bool {
+		return r.Function == "stripe/webhook" && r.Path == path
+	})
+}
+
 func (d Declaration) check() error {
 	switch {
 	case d.APIVersion != sdk.APIVersion:
 		return fmt.Errorf("api_version is %q, and this Outpost reads %s alone", d.APIVersion, sdk.APIVersion)
 	case d.Portal.Headline == "":
 		return errors.New("portal.headline is empty")
-	case !strings.HasPrefix(d.Webhook.Path, "/"):
-		return fmt.Errorf("webhook.path %q does not begin with /", d.Webhook.Path)
+	case !webhookRoute(d.Webhook.Path):
+		return fmt.Errorf("webhook.path %q is not the path at which this Outpost takes webhooks", d.Webhook.Path)
 	case len(d.Webhook.Events) == 0:
 		return errors.New("webhook.events is empty")
 	}

@@ -353,6 +353,7 @@ func TestADeclarationOfTheOperatorsNamesThingsOtherwise(t *testing.T) {
 		"a wrong type":        {`"card": true`, `"card": "yes"`, "JSON"},
 		"no headline":         {`"headline": "Outpost"`, `"headline": ""`, "headline"},
 		"a path of its own":   {`/webhooks/stripe`, `https://x.example`, "path"},
+		"a path of no route":  {`/webhooks/stripe`, `/webhooks/other`, "path"},
 		"something behind it": {"  }\n}\n", "  }\n} {}", "behind"},
 		"nothing":             {string(text), "", "JSON"},
 	} {
