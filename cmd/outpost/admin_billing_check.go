@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"outpost/cmd/outpost/internal/table"
 	"outpost/shared/billing"
 	"outpost/shared/platform"
+	"outpost/shared/stripe"
 )
 
 type adminBillingCheckCommand struct {
@@ -45,6 +47,11 @@ func (c *adminBillingCheckCommand) Run(s *session) error {
 	client, err := s.stripe(live)
 	if err != nil {
 		return err
+	}
+	if s.url != "" {
+		if err := s.tellStrays(client, strings.TrimRight(s.url, "/")+stripe.Declared.Webhook.Path); err != nil {
+			return err
+		}
 	}
 	wrong, err := client.Differences(s.ctx, prices)
 	if err != nil {

@@ -14,6 +14,7 @@ type adminBillingSetupCommand struct {
 	File   string `placeholder:"FILE" help:"A declaration of your own, in the form of shared/stripe/shop.json, which is used without it."`
 	Return string `placeholder:"URL" help:"Where the billing portal leads back to (default: Outpost's address)."`
 	Live   bool   `help:"Allow, and want, a key that moves real money."`
+	Alone  bool   `help:"No other Outpost shares this account: disable webhook endpoints that a setup made for other addresses."`
 	DryRun bool   `name:"dry-run" help:"Say what would be done, and do nothing."`
 }
 
@@ -36,13 +37,18 @@ func (c *adminBillingSetupCommand) Run(s *session) error {
 		return err
 	}
 	base := strings.TrimRight(s.url, "/")
-	site := stripe.Site{Webhook: base + declaration.Webhook.Path, Return: c.Return}
+	site := stripe.Site{Webhook: base + declaration.Webhook.Path, Return: c.Return, Alone: c.Alone}
 	if site.Return == "" {
 		site.Return = base + "/"
 	}
 	work, err := client.Survey(s.ctx, declaration, site)
 	if err != nil {
 		return ofStripe("look at what is there", err)
+	}
+	if !c.Alone {
+		if err := s.tellStrays(client, site.Webhook); err != nil {
+			return err
+		}
 	}
 	if c.DryRun {
 		return s.showSteps(work.Steps)
@@ -65,6 +71,19 @@ func (c *adminBillingSetupCommand) Run(s *session) error {
 	fmt.Fprintf(s.stdout, "\"stripe_prices\": %q,\n\"stripe_live\": %t\n", shop.Prices, c.Live)
 	if past := shop.Prices.Past(); len(past) > 0 {
 		fmt.Fprintf(s.stderr, "The first price of a plan is sold. %s still gives its plan to those who pay it, as long as it stands there.\n", table.Count(len(past), "price")+" of the past")
+	}
+	return nil
+}
+
+// tellStrays tells of webhook endpoints of other addresses, which is no fault where
+// environments share an account.
+func (s *session) tellStrays(client *stripe.Client, webhook string) error {
+	strays, err := client.Strays(s.ctx, webhook)
+	if err != nil {
+		return ofStripe("list the webhook endpoints", err)
+	}
+	for _, e := range strays {
+		fmt.Fprintf(s.stderr, "The webhook endpoint %s goes to another address, %s. Unless another Outpost is there: setup --alone disables it.\n", table.CleanBlock(e.ID), table.CleanBlock(e.URL))
 	}
 	return nil
 }

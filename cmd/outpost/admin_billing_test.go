@@ -265,3 +265,37 @@ func TestASyncAndAReplayTellWhatTheyDid(t *testing.T) {
 		}
 	}
 }
+
+func TestEndpointsOfAnotherAddressAreNamedAndDisabledWhenAsked(t *testing.T) {
+	s := newTill(t)
+	first := s.billing(t, nil, "setup")
+	prices := pricesLine.FindStringSubmatch(first.stdout)[1]
+	moved := []string{"OUTPOST_URL=https://moved.example/"}
+	enabled := func() (urls []string) {
+		for _, e := range s.Endpoints() {
+			if e.Status == "enabled" {
+				urls = append(urls, e.URL)
+			}
+		}
+		slices.Sort(urls)
+		return urls
+	}
+	const old, now = "https://outpost.example/webhooks/stripe", "https://moved.example/webhooks/stripe"
+	if got := s.billing(t, moved, "setup"); got.code != 0 || !strings.Contains(got.stderr, "another address, "+old) || !slices.Equal(enabled(), []string{now, old}) {
+		t.Errorf("%+v, %v", got, enabled())
+	}
+	if got := s.billing(t, moved, "check", "--prices", prices); got.code != 0 || !strings.Contains(got.stderr, "another address, "+old) {
+		t.Errorf("%+v", got)
+	}
+	if got := s.billing(t, moved, "setup", "--alone", "--dry-run"); got.code != 0 || strings.Count(got.stdout, "Disable the webhook endpoint") != 1 || len(enabled()) != 2 {
+		t.Errorf("%+v", got)
+	}
+	if got := s.billing(t, moved, "setup", "--alone"); got.code != 0 || !slices.Equal(enabled(), []string{now}) {
+		t.Errorf("%+v, %v", got, enabled())
+	}
+	for _, args := range [][]string{{"setup", "--alone"}, {"check", "--prices", prices}} {
+		if got := s.billing(t, moved, args...); got.code != 0 || strings.Contains(got.stderr, "another address") || strings.Contains(got.stderr, "Done:") {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+}

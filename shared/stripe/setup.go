@@ -24,6 +24,7 @@ type Shop struct {
 type Site struct {
 	Webhook string // URL that Stripe's events go to
 	Return  string // URL that the billing portal leads back to
+	Alone   bool   // no other Outpost shares the account: endpoints of other URLs are disabled
 }
 
 // Step is one thing that is otherwise at Stripe than declared.
@@ -50,7 +51,7 @@ func NewSetup(key, base string, live bool) (*Client, error) {
 
 // Setup does at once what Survey finds for what is Declared.
 func (c *Client) Setup(ctx context.Context, webhookURL, returnURL string) (Shop, error) {
-	w, err := c.Survey(ctx, Declared, Site{webhookURL, returnURL})
+	w, err := c.Survey(ctx, Declared, Site{Webhook: webhookURL, Return: returnURL})
 	if err != nil {
 		return Shop{}, err
 	}
@@ -91,6 +92,11 @@ func (c *Client) Survey(ctx context.Context, d Declaration, site Site) (Work, er
 	}
 	if err := c.surveyEndpoint(ctx, d.Webhook, site.Webhook, &w); err != nil {
 		return Work{}, fmt.Errorf("the webhook endpoint: %w", err)
+	}
+	if site.Alone { // last, once there is the one that is wanted
+		if err := c.surveyStrays(ctx, site.Webhook, &w); err != nil {
+			return Work{}, fmt.Errorf("the webhook endpoints of other addresses: %w", err)
+		}
 	}
 	return w, nil
 }
