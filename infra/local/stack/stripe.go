@@ -87,7 +87,7 @@ func (s *Stack) startStandIn(run context.Context, o Options) error {
 	}
 	listener, err := net.Listen("tcp", cmp.Or(o.StripeAddr, "127.0.0.1:0"))
 	if err != nil {
-		return fmt.Errorf("the stand-in for Stripe cannot listen on %s: is something else there? (%w)", o.StripeAddr, err)
+		return fmt.Errorf("the stand-in for Stripe cannot listen on %s: is something else there? Then set OUTPOST_STRIPE_ADDR to another address (%w)", o.StripeAddr, err)
 	}
 	server := &http.Server{Handler: fake, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }()
