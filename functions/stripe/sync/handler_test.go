@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 
@@ -27,6 +29,20 @@ func TestAnEventMakesItsTenantsPlanStripes(t *testing.T) {
 	}
 	if e := w.Events(); w.Plan() != "pro" || len(e) != 1 || e[0].Detail != "invoice.paid, evt_1" || e[0].Actor != "stripe/sync" {
 		t.Errorf("%s, %+v", w.Plan(), e)
+	}
+}
+
+func TestTheSampleOfAMessageSyncsItsTenant(t *testing.T) {
+	w := entitlementtest.New(t)
+	raw, err := os.ReadFile("../../../events/sqs-stripe-events.json")
+	w.Must(err)
+	var e events.SQSEvent
+	w.Must(json.Unmarshal(raw, &e))
+	w.Must(handler{w.Table, w.Keeper}.handle(t.Context(), e)) // the sample's customer is nobody's here
+	customer := w.Pays("pro")
+	e.Records[0].Body = strings.Replace(e.Records[0].Body, "cus_OutpostSample", customer, 1)
+	if w.Must(handler{w.Table, w.Keeper}.handle(t.Context(), e)); w.Plan() != "pro" {
+		t.Error(w.Plan())
 	}
 }
 

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/stripe/stripe-go/v76/webhook"
 
@@ -89,6 +91,40 @@ func TestASignedEventIsKeptBeforeItIsAcknowledged(t *testing.T) {
 	queue.err = errors.New("the queue is away")
 	if a := r.Call(nil, good().request()); a.Status != 500 {
 		t.Errorf("an event that could not be kept: %d", a.Status)
+	}
+}
+
+// The sample is as API Gateway hands on what Stripe sends; its signature is made
+// here. What it becomes is the sample of the queue's message.
+func TestTheSampleOfAWebhookBecomesTheSampleOfAMessage(t *testing.T) {
+	read := func(file string, into any) {
+		raw, err := os.ReadFile("../../../events/" + file)
+		if err == nil {
+			err = json.Unmarshal(raw, into)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var e events.APIGatewayV2HTTPRequest
+	var queued events.SQSEvent
+	read("api-gateway-stripe.json", &e)
+	read("sqs-stripe-events.json", &queued)
+	body, err := base64.StdEncoding.DecodeString(e.Body)
+	if err != nil || !e.IsBase64Encoded {
+		t.Fatal(err)
+	}
+	r, queue := serve(t, keys)
+	if a := r.Event(e); a.Status != 400 || len(queue.messages) != 0 {
+		t.Errorf("without its signature: %d %s", a.Status, a.Body)
+	}
+	e.Headers["stripe-signature"] = webhook.GenerateTestSignedPayload(&webhook.UnsignedPayload{Payload: body, Secret: keys.WebhookSecret, Timestamp: settlementtest.Start}).Header
+	if a := r.Event(e); a.Status != 200 || len(queue.messages) != 1 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	m, want := queue.messages[0], queued.Records[0]
+	if *m.MessageBody != want.Body || *m.MessageGroupId != want.Attributes["MessageGroupId"] || *m.MessageDeduplicationId != want.Attributes["MessageDeduplicationId"] {
+		t.Errorf("%s of %s, %s; want %+v", *m.MessageBody, *m.MessageGroupId, *m.MessageDeduplicationId, want)
 	}
 }
 
