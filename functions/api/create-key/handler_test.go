@@ -94,10 +94,11 @@ func TestLimitsOfThePastAreReadAnewAndASuspendedTenantMakesNoKey(t *testing.T) {
 			func(tn tenant.Tenant) (tenant.Tenant, error) { return tn.Apply(tenant.Change{State: &s}) })
 		w.Must(err)
 	}
-	change(tenant.Active) // its version grows; the caller's copy is the authorizer's of before
+	change(tenant.Suspended)
+	change(tenant.Active) // its version has grown; the caller's copy is the authorizer's of before
 	var got api.NewKey
 	route.As(w.Caller, apitest.Request{Body: `{"name":"a","scopes":["tasks:read"]}`}).Into(t, 201, &got)
-	if k, err := w.KeyByHash(t.Context(), hasher.Hash(got.Secret)); err != nil || k.Entitlement.Version != 2 {
+	if k, err := w.KeyByHash(t.Context(), hasher.Hash(got.Secret)); err != nil || k.Entitlement.Version != 3 {
 		t.Errorf("%+v, %v", k, err)
 	}
 	change(tenant.Suspended)
