@@ -46,17 +46,23 @@ type Request struct {
 	Path    string        // the {id} or {name} of the path; empty without one
 	Query   map[string]string
 	Header  map[string]string // names in lower case
-	Body    []byte            // JSON, or empty
+	Body    []byte            // JSON as it came, or empty
 
-	rate *table.RateWindow // of the tenant, once it was counted
+	document any               // the body as the contract checked it
+	rate     *table.RateWindow // of the tenant, once it was counted
 }
 
-// Decode reads the body, which the contract has checked, into v.
+// Decode reads the body, which the contract has checked, into v: the very document
+// that was checked, whose numbers may be written otherwise in the body itself.
 func (r *Request) Decode(v any) error {
 	if len(r.Body) == 0 {
 		return nil
 	}
-	if err := json.Unmarshal(r.Body, v); err != nil {
+	checked, err := json.Marshal(r.document)
+	if err == nil {
+		err = json.Unmarshal(checked, v)
+	}
+	if err != nil {
 		return fmt.Errorf("decode a checked body: %w", err)
 	}
 	return nil
@@ -284,7 +290,7 @@ func (ep *endpoint) body(r *Request, e events.APIGatewayV2HTTPRequest) error {
 	if wrong := ep.op.CheckBody(document); len(wrong) > 0 {
 		return Invalid(wrong...)
 	}
-	r.Body = body
+	r.Body, r.document = body, document
 	return nil
 }
 

@@ -14,10 +14,14 @@ const (
 	maxDepth    = 32  // levels of nesting
 	maxDigits   = 40  // characters of a number before its exponent
 	maxExponent = 400 // of a number, either way: floating point ends before
+	maxPlain    = 19  // digits of a whole number: those of the largest that Go's integers hold
 )
 
+var errBeyond = errors.New("it has a number beyond all bounds")
+
 // parse decodes one JSON document strictly: no member twice, nothing behind it,
-// not too deep. Numbers stay as they were written.
+// not too deep. Whole numbers are in plain digits, however they were written:
+// what the contract takes for an integer is one to Go as well.
 func parse(body []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
@@ -41,8 +45,8 @@ func value(dec *json.Decoder, depth int) (any, error) {
 	}
 	delim, ok := tok.(json.Delim)
 	if !ok {
-		if n, isNumber := tok.(json.Number); isNumber && !sane(n.String()) {
-			return nil, errors.New("it has a number beyond all bounds")
+		if n, isNumber := tok.(json.Number); isNumber {
+			return number(n.String())
 		}
 		return tok, nil
 	}
@@ -76,19 +80,43 @@ func value(dec *json.Decoder, depth int) (any, error) {
 	return object, err
 }
 
-// sane tells whether a number can be compared exactly without harm: whoever
-// does so writes out all its digits, and the schema's check takes a number that
-// it cannot write out for one that is there.
-func sane(number string) bool {
-	digits, exponent, scaled := strings.Cut(strings.ToLower(number), "e")
-	if len(digits) > maxDigits {
-		return false
+// number is a number that can be compared exactly without harm: whoever does so
+// writes out all its digits, and the schema's check takes a number that it cannot
+// write out for one that is there.
+func number(written string) (json.Number, error) {
+	mantissa, exponent, scaled := strings.Cut(strings.ToLower(written), "e")
+	e := 0
+	if scaled {
+		var err error
+		if e, err = strconv.Atoi(exponent); err != nil || e < -maxExponent || e > maxExponent {
+			return "", errBeyond
+		}
 	}
-	if !scaled {
-		return true
+	if len(mantissa) > maxDigits {
+		return "", errBeyond
 	}
-	e, err := strconv.Atoi(exponent)
-	return err == nil && -maxExponent <= e && e <= maxExponent
+	return json.Number(plain(written, mantissa, e)), nil
+}
+
+// plain writes a whole number of up to 19 digits without a point or an exponent,
+// and leaves every other as it was written.
+func plain(written, mantissa string, exponent int) string {
+	unsigned, negative := strings.CutPrefix(mantissa, "-")
+	whole, fraction, _ := strings.Cut(unsigned, ".")
+	exponent -= len(fraction)
+	digits := strings.TrimLeft(whole+fraction, "0")
+	for exponent < 0 && strings.HasSuffix(digits, "0") {
+		digits, exponent = digits[:len(digits)-1], exponent+1
+	}
+	switch {
+	case digits == "":
+		return "0"
+	case exponent < 0 || len(digits)+exponent > maxPlain:
+		return written
+	case negative:
+		digits = "-" + digits
+	}
+	return digits + strings.Repeat("0", exponent)
 }
 
 // words says what a decoder found.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"gopkg.in/yaml.v3"
@@ -180,10 +181,26 @@ func compiler(doc map[string]any) (*jsonschema.Compiler, error) {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat()
+	c.RegisterFormat(&jsonschema.Format{Name: "date-time", Validate: dateTime})
 	if err := c.AddResource(base, doc); err != nil {
 		return nil, fmt.Errorf("contract: %w", err)
 	}
 	return c, nil
+}
+
+// dateTime takes what a handler's time.Time does, and what is written in UTC with
+// the four digits of RFC 3339 again: no leap second, no lower case.
+func dateTime(v any) error {
+	text, ok := v.(string)
+	if !ok {
+		return nil
+	}
+	var at time.Time
+	if err := at.UnmarshalText([]byte(text)); err != nil {
+		return err
+	}
+	_, err := at.UTC().MarshalText()
+	return err
 }
 
 // resolve returns the object at a JSON pointer, following $ref, and where it

@@ -222,7 +222,7 @@ func TestFaultsAreNamedInWords(t *testing.T) {
 		}
 		return op
 	}
-	submit, change := load("POST", "/v1/tasks"), load("PATCH", "/v1/tenants/{id}")
+	submit, change, key := load("POST", "/v1/tasks"), load("PATCH", "/v1/tenants/{id}"), load("POST", "/v1/keys")
 	const ok = `"repo":"https://h/a/b","prompt":"p","agents":["claude"]`
 	for _, c := range []struct {
 		op                   *contract.Operation
@@ -231,6 +231,7 @@ func TestFaultsAreNamedInWords(t *testing.T) {
 		{change, `{"limits":{"runs_per_day":0}}`, "/limits/runs_per_day", "must not be 0: to stop a tenant, suspend it"},
 		{change, `{"limits":{"agents":["clod"]}}`, "/limits/agents/0", "must be one of all, claude, codex, gemini, grok, aider"},
 		{change, `{"limits":{"weight":"2"}}`, "/limits/weight", "must be null or an integer, not a string"},
+		{key, `{"name":"ci","scopes":["tasks:read"],"expires_at":"2026-12-31T23:59:60Z"}`, "/expires_at", "must be a time, as 2026-11-23T10:00:00Z"},
 		{submit, `{}`, "/repo", "is required"},
 		{submit, `{` + ok + `,"nope":1}`, "/nope", "is not a field that exists"},
 		{submit, `{` + ok + `,"ref":7}`, "/ref", "must be a string, not a number"},

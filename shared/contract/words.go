@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -15,6 +16,9 @@ import (
 
 // maxFields bounds how many faults one answer names.
 const maxFields = 20
+
+// formats are the words for formats of text.
+var formats = map[string]string{"date-time": "must be a time, as 2026-11-23T10:00:00Z", "date": "must be a day, as 2026-11-23"}
 
 // speaker says in words what a validator found. A schema's x-words replace the
 // words for its pattern, and for a value that it excludes.
@@ -74,7 +78,7 @@ func (s *speaker) collect(e *jsonschema.ValidationError, out *[]problem.Field) {
 	case *kind.UniqueItems:
 		say(here, "must not say the same twice")
 	case *kind.Format:
-		say(here, "must be a %s", k.Want)
+		say(here, "%s", cmp.Or(formats[k.Want], "must be a "+k.Want))
 	case *kind.OneOf:
 		s.collectFitting(e, out)
 	default:

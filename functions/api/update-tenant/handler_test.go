@@ -42,6 +42,15 @@ func newWorld(t *testing.T) (*apitest.World, *apitest.Route, *bell) {
 	return w, apitest.Serve(t, "PATCH", "/v1/tenants/{id}", handler{w.Table, b, c}.handle), b
 }
 
+func TestALimitArrivesHoweverItsNumberIsWritten(t *testing.T) {
+	w, route, _ := newWorld(t)
+	var got api.Tenant
+	route.AsOperator(apitest.Request{ID: w.Tenant, Body: `{"limits":{"concurrent_runs":7.0,"requests_per_minute":1e3,"runs_per_day":-1.0}}`}).Into(t, 200, &got)
+	if got.Limits.ConcurrentRuns != 7 || got.Limits.RequestsPerMinute != 1000 || got.Limits.RunsPerDay != nil {
+		t.Errorf("%+v", got.Limits)
+	}
+}
+
 func TestAChangeReachesTheTenantsKeys(t *testing.T) {
 	w, route, bell := newWorld(t)
 	var got api.Tenant
