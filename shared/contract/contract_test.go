@@ -1,6 +1,8 @@
 package contract_test
 
 import (
+	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"outpost/shared/agent"
 	"outpost/shared/billing"
 	"outpost/shared/contract"
+	"outpost/shared/id"
 	"outpost/shared/plan"
 	"outpost/shared/problem"
 	"outpost/shared/task"
@@ -96,7 +99,7 @@ func TestEnumsAreThoseOfTheDomain(t *testing.T) {
 	}
 }
 
-func TestEveryExampleIsWhatItsSchemaSays(t *testing.T) {
+func TestEveryExampleOfABodyIsWhatItsSchemaSays(t *testing.T) {
 	doc, found := document(t), 0
 	for path, item := range doc["paths"].(map[string]any) {
 		for method, raw := range item.(map[string]any) {
@@ -117,26 +120,16 @@ func TestEveryExampleIsWhatItsSchemaSays(t *testing.T) {
 			}
 		}
 	}
-	task, err := contract.Load("GET", "/v1/tasks/{id}")
-	if err != nil {
-		t.Fatal(err)
-	}
-	examples := doc["components"].(map[string]any)["examples"].(map[string]any)
-	for _, name := range []string{"QueuedTask", "CompletedTask"} {
-		found++
-		if err := task.CheckAnswer(200, "application/json", examples[name].(map[string]any)["value"]); err != nil {
-			t.Error(err)
-		}
-	}
 	if found < 10 {
 		t.Errorf("only %d examples were found", found)
 	}
 }
 
-// Every example of an answer, where it stands or where it is referred to.
-func TestEveryExampleOfAnAnswerIsWhatItsSchemaSays(t *testing.T) {
-	doc, found := document(t), 0
-	components := doc["components"].(map[string]any)
+// eachAnswer visits each kind of content of each answer, with the examples of it,
+// where they stand or where they are referred to.
+func eachAnswer(t *testing.T, visit func(op *contract.Operation, status int, media string, examples map[string]any)) {
+	t.Helper()
+	components := document(t)["components"].(map[string]any)
 	follow := func(node any) map[string]any {
 		object, _ := node.(map[string]any)
 		if ref, ok := object["$ref"].(string); ok {
@@ -145,7 +138,7 @@ func TestEveryExampleOfAnAnswerIsWhatItsSchemaSays(t *testing.T) {
 		}
 		return object
 	}
-	for path, item := range doc["paths"].(map[string]any) {
+	for path, item := range document(t)["paths"].(map[string]any) {
 		for method, raw := range item.(map[string]any) {
 			op, err := contract.Load(method, path)
 			if err != nil {
@@ -159,19 +152,94 @@ func TestEveryExampleOfAnAnswerIsWhatItsSchemaSays(t *testing.T) {
 				}
 				content, _ := follow(answer)["content"].(map[string]any)
 				for media, m := range content {
-					examples, _ := m.(map[string]any)["examples"].(map[string]any)
-					for name, e := range examples {
-						found++
-						if err := op.CheckAnswer(status, media, follow(e)["value"]); err != nil {
-							t.Errorf("example %s: %v", name, err)
-						}
+					named, _ := m.(map[string]any)["examples"].(map[string]any)
+					examples := map[string]any{}
+					for name, e := range named {
+						examples[name] = follow(e)["value"]
 					}
+					visit(op, status, media, examples)
 				}
 			}
 		}
 	}
-	if found < 20 {
+}
+
+func TestEveryAnswerHasAnExampleThatIsWhatItsSchemaSays(t *testing.T) {
+	found := 0
+	eachAnswer(t, func(op *contract.Operation, status int, media string, examples map[string]any) {
+		if strings.HasSuffix(media, "json") && len(examples) == 0 {
+			t.Errorf("%s answers %d with no example", op.ID, status)
+		}
+		for name, e := range examples {
+			found++
+			if err := op.CheckAnswer(status, media, e); err != nil {
+				t.Errorf("example %s: %v", name, err)
+			}
+			for _, text := range ids(e) {
+				if !wellFormed(text) {
+					t.Errorf("example %s of %s has the id %s, which is none", name, op.ID, text)
+				}
+			}
+		}
+	})
+	if found < 100 {
 		t.Errorf("only %d examples were found", found)
+	}
+}
+
+var anID = regexp.MustCompile(`^(tsk|run|ten|key|evt|aud|req)_[0-9]`)
+
+// ids are the texts of an example that look like ids of Outpost's.
+func ids(value any) (out []string) {
+	switch v := value.(type) {
+	case string:
+		if anID.MatchString(v) && !strings.HasPrefix(v, "evt_1O") { // Stripe's
+			out = append(out, v)
+		}
+	case []any:
+		for _, e := range v {
+			out = append(out, ids(e)...)
+		}
+	case map[string]any:
+		for _, e := range v {
+			out = append(out, ids(e)...)
+		}
+	}
+	return out
+}
+
+func wellFormed(text string) bool {
+	if strings.HasPrefix(text, string(id.Run)+"_") {
+		_, _, err := id.SplitRun(text)
+		return err == nil
+	}
+	kind, _, _ := strings.Cut(text, "_")
+	_, err := id.ULID(id.Kind(kind), text)
+	return err == nil
+}
+
+// What a problem says of itself is its row in the table, and each row is shown.
+func TestEveryProblemHasAnExampleThatIsItsRow(t *testing.T) {
+	missing := map[problem.Code]problem.Info{}
+	for _, row := range problem.Codes() {
+		missing[row.Code] = row
+	}
+	rows := maps.Clone(missing)
+	eachAnswer(t, func(op *contract.Operation, status int, media string, examples map[string]any) {
+		if media != "application/problem+json" {
+			return
+		}
+		for name, e := range examples {
+			got := e.(map[string]any)
+			row := rows[problem.Code(got["code"].(string))]
+			if got["status"] != status || row.Status != status || got["title"] != row.Title || got["retryable"] != row.Retryable || got["type"] != problem.New(row.Code, "").Type {
+				t.Errorf("%s, %d %s: %v is not the row %+v", op.ID, status, name, got, row)
+			}
+			delete(missing, row.Code)
+		}
+	})
+	for code := range missing {
+		t.Errorf("no answer has %s", code)
 	}
 }
 
