@@ -34,24 +34,11 @@ func contractSchemas(t *testing.T) schemas {
 	return schemas{doc}
 }
 
-// at follows what a schema refers to; what stands beside the reference counts too.
+// at follows what a schema refers to.
 func (s schemas) at(node any) map[string]any {
-	out := map[string]any{}
-	for node, _ := node.(map[string]any); node != nil; {
-		for k, v := range node {
-			if _, has := out[k]; !has && k != "$ref" {
-				out[k] = v
-			}
-		}
-		ref, ok := node["$ref"].(string)
-		if !ok {
-			break
-		}
-		var next any = s.root
-		for part := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
-			next = next.(map[string]any)[part]
-		}
-		node, _ = next.(map[string]any)
+	out, err := contract.Follow(node)
+	if err != nil {
+		panic(err)
 	}
 	return out
 }

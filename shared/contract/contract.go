@@ -7,6 +7,8 @@ package contract
 import (
 	_ "embed"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,8 +45,6 @@ type Parameter struct {
 	Name     string
 	In       string // query, header or path
 	Required bool
-	// Description is for people.
-	Description string
 
 	schema *jsonschema.Schema
 	kind   string // JSON type of its value
@@ -101,7 +101,6 @@ func Load(method, path string) (*Operation, error) {
 		parameter.Name, _ = p["name"].(string)
 		parameter.In, _ = p["in"].(string)
 		parameter.Required, _ = p["required"].(bool)
-		parameter.Description, _ = p["description"].(string)
 		parameter.kind, _ = target["type"].(string)
 		o.Parameters = append(o.Parameters, parameter)
 	}
@@ -201,6 +200,50 @@ func dateTime(v any) error {
 	}
 	_, err := at.UTC().MarshalText()
 	return err
+}
+
+// Follow returns a part of the contract with what it refers to: what stands beside
+// a reference comes before what stands behind it, and members of both are together.
+func Follow(node any) (map[string]any, error) {
+	doc, err := document()
+	if err != nil {
+		return nil, err
+	}
+	object, _ := node.(map[string]any)
+	out := maps.Clone(object)
+	for range 8 {
+		ref, ok := object["$ref"].(string)
+		if !ok {
+			delete(out, "$ref")
+			return out, nil
+		}
+		behind, err := at(doc, strings.TrimPrefix(ref, "#"))
+		if err != nil {
+			return nil, err
+		}
+		object, _ = behind.(map[string]any)
+		for name, value := range object {
+			out[name] = together(out[name], value)
+		}
+	}
+	return nil, fmt.Errorf("contract: a part refers in circles")
+}
+
+// together joins properties and lists of names; of anything else the first counts.
+func together(first, then any) any {
+	switch f := first.(type) {
+	case nil:
+		return then
+	case map[string]any:
+		t, _ := then.(map[string]any)
+		out := maps.Clone(t)
+		maps.Copy(out, f)
+		return out
+	case []any:
+		t, _ := then.([]any)
+		return slices.Concat(t, f)
+	}
+	return first
 }
 
 // resolve returns the object at a JSON pointer, following $ref, and where it

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"html"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,8 +96,111 @@ func TestEveryOperationCanBeTried(t *testing.T) {
 	}
 }
 
+// section is what the page shows of an operation, as people see it.
+func section(t *testing.T, body, id string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(body, `<section id="`+id+`"`)
+	section, _, ended := strings.Cut(rest, "</section>")
+	if !found || !ended {
+		t.Fatalf("no section for %s", id)
+	}
+	return html.UnescapeString(section)
+}
+
+func follow(t *testing.T, node any) map[string]any {
+	t.Helper()
+	out, err := contract.Follow(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestThePageShowsAnExampleOfEveryAnswerAndEachCodeOfARefusal(t *testing.T) {
+	doc, err := contract.Document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, answers, refusals := page(t), 0, 0
+	_, problems, _ := strings.Cut(html.UnescapeString(body), `<h2 id="problems">`)
+	for _, r := range topology.Routes {
+		if r.Authorizer == topology.ByRunner {
+			continue
+		}
+		raw := doc["paths"].(map[string]any)[r.Path].(map[string]any)[strings.ToLower(r.Method)].(map[string]any)
+		shown := section(t, body, raw["operationId"].(string))
+		for status, answer := range raw["responses"].(map[string]any) {
+			content, _ := follow(t, answer)["content"].(map[string]any)
+			for media, m := range content {
+				if !strings.HasSuffix(media, "json") {
+					continue
+				}
+				examples, _ := m.(map[string]any)["examples"].(map[string]any)
+				if len(examples) == 0 {
+					t.Errorf("%s %s has no example of %s", r.Method, r.Path, status)
+				}
+				for name, e := range examples {
+					value := follow(t, e)["value"].(map[string]any)
+					text, err := json.MarshalIndent(value, "", "  ")
+					if err != nil {
+						t.Fatal(err)
+					}
+					where, whole := shown, "<pre>"+string(text)+"</pre>"
+					switch code, refused := value["code"].(string); {
+					case refused && media == "application/problem+json":
+						refusals++
+						if !strings.Contains(shown, `<a href="#problem-`+code+`">`) {
+							t.Errorf("%s %s does not show its refusal %s", r.Method, r.Path, code)
+						}
+						where = problems
+					case status >= "400":
+						whole = "<code>" + string(text) + "</code>"
+					default:
+						answers++
+					}
+					if !strings.Contains(where, whole) {
+						t.Errorf("%s %s does not show the example %s of %s", r.Method, r.Path, name, status)
+					}
+				}
+			}
+		}
+	}
+	if answers < 30 || refusals < 200 {
+		t.Errorf("only %d answers and %d refusals were looked at", answers, refusals)
+	}
+}
+
+func TestThePageShowsFieldsWithTheirTypesAndLimits(t *testing.T) {
+	body := page(t)
+	for id, rows := range map[string][]string{
+		"create-task": {
+			`<code>Idempotency-Key</code></td><td>string<br><small>1 to 255 visible ASCII characters without spaces</small></td><td><small class="mark">header</small>`,
+			`<code>repo</code></td><td>string<br><small>1 to 2048 characters</small></td><td><small class="mark">required</small> URL to clone`,
+			`<code>agents</code></td><td>list of string or object<br><small>1 to 20 entries; <code>all</code>, <code>claude</code>`,
+			`<code><i>agents[].</i><wbr>model</code></td><td>string<br><small>up to 64 lower-case letters`,
+			`<code>timeout_seconds</code></td><td>integer<br><small>10 to 3600; default 300</small></td><td>Time for each run.`,
+			`<code><i>runs[].verify.</i><wbr>exit_code</code></td><td>integer or null</td><td>Set when the command has ended.`,
+			`<code>commit</code></td><td>string or null<br><small>a commit id of 40 or 64 lower-case hex digits</small></td><td>What all runs work on`,
+			`<code>queue</code></td><td>object</td><td><small class="mark">may be absent</small> Only with <code>include=queue</code>.`,
+		},
+		"update-tenant":   {`<code>limits</code></td><td>object<br><small>at least one of its fields</small></td>`, `<code><i>limits.</i><wbr>weight</code></td><td>integer or null<br><small>1 to 1000</small></td><td>Share in fair scheduling.`},
+		"list-tasks":      {`<code>since</code></td><td>time</td><td><small class="mark">query</small> Only tasks created`, `<code><i>data[].</i><wbr>run_counts</code>`},
+		"list-agents":     {`<code>has_more</code></td><td>always false</td>`, `<code>next_cursor</code></td><td>null</td>`},
+		"get-usage":       {`<code>from</code></td><td>day</td>`},
+		"rotate-key":      {`Body, which may be left out</h4>`},
+		"list-run-events": {`<code><i>data[].</i><wbr>seq</code></td><td>integer<br><small>at least 0</small></td>`},
+	} {
+		shown := section(t, body, id)
+		for _, row := range rows {
+			if !strings.Contains(shown, row) {
+				t.Errorf("%s does not show %s", id, row)
+			}
+		}
+	}
+}
+
 func TestProseIsEscaped(t *testing.T) {
-	if got := prose("a < b & `<script>` \"c\""); got != "a &lt; b &amp; <code>&lt;script&gt;</code> &#34;c&#34;" {
+	if got := prose("**a** < b & `<script> **` \"c\""); got != "<strong>a</strong> &lt; b &amp; <code>&lt;script&gt; **</code> &#34;c&#34;" {
 		t.Error(got)
 	}
 }
