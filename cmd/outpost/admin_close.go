@@ -21,8 +21,8 @@ type adminTenantsCloseCommand struct {
 
 // Help is the end of outpost admin tenants close --help.
 func (adminTenantsCloseCommand) Help() string {
-	return `A closed tenant stays closed: its keys open nothing from then on, what waits is cancelled, what runs is asked to end. Its data are removed 30 days later;
-the answer says when. To stop a tenant for a while, suspend it.`
+	return `A closed tenant stays closed: its keys write nothing from that instant and read nothing after 60 seconds, what waits is cancelled,
+what runs is asked to end. Its data are removed 30 days later; the answer says when. To stop a tenant for a while, suspend it.`
 }
 
 func (c *adminTenantsCloseCommand) Run(s *session) error {
@@ -62,7 +62,7 @@ func (s *session) confirmClosing(t client.Tenant) error {
 	if !term.IsTerminal(int(s.stdin.Fd())) {
 		return usage("closing %s (%s) is for ever, and there is no terminal to ask on: say --yes", t.ID, table.Clean(t.Name))
 	}
-	fmt.Fprintf(s.stderr, "%s (%s, %s, plan %s by %s) would be closed for ever: its keys open nothing from then on, what waits or runs is ended,\nand its data are removed %d days later, on %s.\nType yes to close it: ",
+	fmt.Fprintf(s.stderr, "%s (%s, %s, plan %s by %s) would be closed for ever: its keys write nothing from that instant and read nothing after\n60 seconds, what waits or runs is ended, and its data are removed %d days later, on %s.\nType yes to close it: ",
 		t.ID, table.Clean(t.Name), table.Clean(t.Email), t.Plan, t.PlanSource, int(tenant.KeptClosed.Hours()/24), when(s.clock.Now().Add(tenant.KeptClosed)))
 	answer := make(chan string, 1)
 	go func() {

@@ -187,7 +187,7 @@ func TestClosingAsksOnATerminal(t *testing.T) {
 		cmd := operator(t, api, "admin", "tenants", "close", id)
 		p := open(t, cmd, 200, 40)
 		p.await(t, "Type yes to close it: ")
-		if text := p.text(); !strings.Contains(text, "30 days later") || !strings.Contains(text, "Acme") {
+		if text := p.text(); !strings.Contains(text, "30 days later") || !strings.Contains(text, "Acme") || !strings.Contains(oneLine(text), whatClosedKeysMay) {
 			t.Errorf("asked: %s", text)
 		}
 		_, err := p.WriteString(c.typed)
@@ -196,6 +196,17 @@ func TestClosingAsksOnATerminal(t *testing.T) {
 		if n := deletes(api); n != c.deletes || !strings.Contains(p.text(), c.says) {
 			t.Errorf("%q: closed %d times:\n%s", c.typed, n, p.text())
 		}
+	}
+}
+
+// whatClosedKeysMay is what the contract says of them too.
+const whatClosedKeysMay = "its keys write nothing from that instant and read nothing after 60 seconds"
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+func TestTheHelpOfClosingSaysHowLongKeysRead(t *testing.T) {
+	if got := finish(t, exec.Command(binary, "admin", "tenants", "close", "--help")); got.code != 0 || !strings.Contains(oneLine(got.stdout), whatClosedKeysMay) {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -243,6 +243,24 @@ func TestEveryProblemHasAnExampleThatIsItsRow(t *testing.T) {
 	}
 }
 
+// The introduction names the routes that take an idempotency key, and no other.
+func TestTheIntroductionNamesWhatTakesAnIdempotencyKey(t *testing.T) {
+	_, text, _ := strings.Cut(document(t)["info"].(map[string]any)["description"].(string), "**Doing it once.**")
+	text, _, _ = strings.Cut(text, "Idempotency-Key")
+	for path, item := range document(t)["paths"].(map[string]any) {
+		for method := range item.(map[string]any) {
+			op, err := contract.Load(method, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			takes := slices.ContainsFunc(op.Parameters, func(p contract.Parameter) bool { return p.Name == "Idempotency-Key" })
+			if said := strings.Contains(text, "`"+strings.ToUpper(method)+" "+path+"`"); said != takes {
+				t.Errorf("%s takes one: %v; it is said: %v", op.ID, takes, said)
+			}
+		}
+	}
+}
+
 func TestProblemsAreWhatTheirSchemaSays(t *testing.T) {
 	op, err := contract.Load("POST", "/v1/tasks")
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -181,7 +182,7 @@ func TestThePageShowsFieldsWithTheirTypesAndLimits(t *testing.T) {
 			`<code>timeout_seconds</code></td><td>integer<br><small>10 to 3600; default 300</small></td><td>Time for each run.`,
 			`<code><i>runs[].verify.</i><wbr>exit_code</code></td><td>integer or null</td><td>Set when the command has ended.`,
 			`<code>commit</code></td><td>string or null<br><small>a commit id of 40 or 64 lower-case hex digits</small></td><td>What all runs work on`,
-			`<code>queue</code></td><td>object</td><td><small class="mark">may be absent</small> Only with <code>include=queue</code>.`,
+			`<code>queue</code></td><td>object</td><td><small class="mark">may be absent</small> Absent without <code>include=queue</code>.`,
 		},
 		"update-tenant":   {`<code>limits</code></td><td>object<br><small>at least one of its fields</small></td>`, `<code><i>limits.</i><wbr>weight</code></td><td>integer or null<br><small>1 to 1000</small></td><td>Share in fair scheduling.`},
 		"list-tasks":      {`<code>since</code></td><td>time</td><td><small class="mark">query</small> Only tasks created`, `<code><i>data[].</i><wbr>run_counts</code>`},
@@ -196,6 +197,38 @@ func TestThePageShowsFieldsWithTheirTypesAndLimits(t *testing.T) {
 				t.Errorf("%s does not show %s", id, row)
 			}
 		}
+	}
+}
+
+// "Every field is always there, but for a few that say when they are absent."
+func TestAFieldThatMayBeAbsentSaysWhen(t *testing.T) {
+	v, err := newView()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	check := func(where string, fields []field) {
+		for i, f := range fields {
+			if f.Required {
+				continue
+			}
+			found++
+			says := func(f field) bool { return regexp.MustCompile("(?i)absent").MatchString(string(f.Description)) }
+			if !says(f) && !slices.ContainsFunc(fields[:i], func(outer field) bool { return outer.Within+outer.Name+"." == f.Within && says(outer) }) {
+				t.Errorf("%s: %s%s may be absent and does not say when", where, f.Within, f.Name)
+			}
+		}
+	}
+	check("problems", v.Problem)
+	for _, g := range v.Groups {
+		for _, op := range g.Operations {
+			for _, a := range op.Answers {
+				check(op.ID, a.Fields)
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("only %d fields may be absent", found)
 	}
 }
 
