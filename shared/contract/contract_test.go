@@ -314,6 +314,8 @@ func TestFaultsAreNamedInWords(t *testing.T) {
 		op                   *contract.Operation
 		body, field, message string
 	}{
+		{change, `{}`, "", "must name at least one field"},
+		{change, `{"limits":{}}`, "/limits", "must name at least one field"},
 		{change, `{"limits":{"runs_per_day":0}}`, "/limits/runs_per_day", "must not be 0: to stop a tenant, suspend it"},
 		{change, `{"limits":{"agents":["clod"]}}`, "/limits/agents/0", "must be one of all, claude, codex, gemini, grok, aider"},
 		{change, `{"limits":{"weight":"2"}}`, "/limits/weight", "must be null or an integer, not a string"},

@@ -75,6 +75,12 @@ func (s *speaker) collect(e *jsonschema.ValidationError, out *[]problem.Field) {
 		say(here, "must have at least %d, and has %d", k.Want, k.Got)
 	case *kind.MaxItems:
 		say(here, "must have at most %d, and has %d", k.Want, k.Got)
+	case *kind.MinProperties:
+		if k.Want == 1 {
+			say(here, "must name at least one field")
+		} else {
+			say(here, "must name at least %d fields, and names %d", k.Want, k.Got)
+		}
 	case *kind.UniqueItems:
 		say(here, "must not say the same twice")
 	case *kind.Format:
