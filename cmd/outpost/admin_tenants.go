@@ -124,7 +124,7 @@ func (c *adminTenantsCreateCommand) Run(s *session) error {
 		return s.unsure(err, "the tenant was made", repeat)
 	}
 	s.madeBefore(replayed, made.ID)
-	fmt.Fprintln(s.stderr, "The API key is the tenant's first and may do everything in its account. It is shown this once; Outpost keeps nothing that it could be read from.")
+	fmt.Fprintln(s.stderr, "The API key is the tenant's first and may do everything in it. It is shown this once; Outpost keeps nothing that it could be read from.")
 	return s.showOnce(func() error { return s.showTenant(made, c.JSON) }, repeat)
 }
 

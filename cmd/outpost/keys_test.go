@@ -215,7 +215,7 @@ func TestAKeyThatCouldNotBeWrittenIsShownAgain(t *testing.T) {
 	}
 }
 
-func TestLimitsTellWhereTheAccountStands(t *testing.T) {
+func TestLimitsTellWhereTheTenantStands(t *testing.T) {
 	api := apitest.Start(t, apitest.Script{})
 	got := finish(t, command(t, api, "limits"))
 	for _, want := range []string{"plan       pro\n", "runs today 12 of 100, from 0 again at 2026-11-24 00:00:00\n", "at once    2 of 5, 0 waiting\n",

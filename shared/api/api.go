@@ -314,7 +314,7 @@ func refusal(err error) error {
 		return problem.New(problem.IdempotencyMismatch, "This Idempotency-Key was used within 24 hours with another request.",
 			problem.Field{Field: "Idempotency-Key", Message: "was used with another request"}).Because(err)
 	case errors.Is(err, table.ErrTooManyKeys):
-		return problem.New(problem.TooManyKeys, fmt.Sprintf("The account has %d keys that are good, which is as many as it can have: revoke one first.", table.MaxKeys)).Because(err)
+		return problem.New(problem.TooManyKeys, fmt.Sprintf("The tenant has %d keys that are good, which is as many as it can have: revoke one first.", table.MaxKeys)).Because(err)
 	case errors.Is(err, table.ErrConflict), errors.Is(err, table.ErrLimitsChanged):
 		p := problem.New(problem.Busy, "Too much happens to this at once; try again.").Because(err)
 		p.RetryAfter = time.Second

@@ -50,7 +50,7 @@ func (ep *endpoint) admitted(ctx context.Context, r *Request) error {
 	w, err := ep.guard.CountRequest(ctx, r.Caller.Tenant, limits.RequestsPerMinute)
 	r.rate = &w
 	if errors.Is(err, table.ErrRateLimited) {
-		p := problem.New(problem.RateLimited, fmt.Sprintf("Your account, on the plan %s, may make %d requests a minute.", limits.Name, w.Limit))
+		p := problem.New(problem.RateLimited, fmt.Sprintf("Your tenant, on the plan %s, may make %d requests a minute.", limits.Name, w.Limit))
 		p.RetryAfter = w.Resets
 		return p
 	}

@@ -34,7 +34,7 @@ func Refusal(err error) error {
 	case errors.Is(err, tenant.ErrOperatorsPlan):
 		return say(problem.OperatorsPlan, "Ask who runs this Outpost for another.")
 	case errors.Is(err, tenant.ErrNotActive):
-		return say(problem.TenantInactive, "The account is suspended: its plan can be ended, and not begun or changed.")
+		return say(problem.TenantInactive, "The tenant is suspended: its plan can be ended, and not begun or changed.")
 	case errors.Is(err, billing.ErrUnpaid):
 		return say(problem.PaymentMissing, "Make it in the billing portal first, then change the plan.")
 	case errors.Is(err, billing.ErrPlan):

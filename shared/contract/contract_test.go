@@ -261,6 +261,21 @@ func TestTheIntroductionNamesWhatTakesAnIdempotencyKey(t *testing.T) {
 	}
 }
 
+// DESIGN.md has one word for a paying team.
+func TestATenantIsCalledNothingElse(t *testing.T) {
+	account := regexp.MustCompile(`(?i)\baccounts?\b`)
+	for line := range strings.SplitSeq(string(contract.YAML), "\n") {
+		if account.MatchString(line) && !strings.Contains(line, "of what its account can pay") { // a provider's
+			t.Errorf("the contract says %q", strings.TrimSpace(line))
+		}
+	}
+	for _, row := range problem.Codes() {
+		if account.MatchString(row.Title) {
+			t.Errorf("%s says %q", row.Code, row.Title)
+		}
+	}
+}
+
 func TestProblemsAreWhatTheirSchemaSays(t *testing.T) {
 	op, err := contract.Load("POST", "/v1/tasks")
 	if err != nil {

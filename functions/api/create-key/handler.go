@@ -109,7 +109,7 @@ func (in submission) check(c tenant.Caller, now time.Time) error {
 func (h handler) current(ctx context.Context, tenantID string) (tenant.Entitlement, error) {
 	tn, err := h.store.Tenant(ctx, tenantID)
 	if err == nil && tn.Entitlement.State != tenant.Active {
-		err = problem.New(problem.TenantInactive, "The account is not active; it makes no new keys.")
+		err = problem.New(problem.TenantInactive, "The tenant is not active; it makes no new keys.")
 	}
 	return tn.Entitlement, err
 }

@@ -72,7 +72,7 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 		return replayed(first)
 	}
 	if errors.Is(err, table.ErrLimitsChanged) {
-		p := problem.New(problem.Busy, "The account's limits are changing; try again.").Because(err)
+		p := problem.New(problem.Busy, "The tenant's limits are changing; try again.").Because(err)
 		p.RetryAfter = time.Second
 		err = p
 	}
@@ -132,7 +132,7 @@ func refusal(err error, limits plan.Plan, now time.Time) error {
 	var quota *table.QuotaError
 	switch {
 	case errors.As(err, &quota):
-		p := problem.New(problem.QuotaExceeded, fmt.Sprintf("Your account, on the plan %s, may start %d runs a day; %d are used and this task wants %d.",
+		p := problem.New(problem.QuotaExceeded, fmt.Sprintf("Your tenant, on the plan %s, may start %d runs a day; %d are used and this task wants %d.",
 			limits.Name, quota.Limit, quota.Used, quota.Wanted))
 		p.Quota = &problem.Quota{Limit: quota.Limit, Used: quota.Used, ResetsAt: quota.ResetsAt}
 		p.RetryAfter = quota.ResetsAt.Sub(now)
@@ -140,7 +140,7 @@ func refusal(err error, limits plan.Plan, now time.Time) error {
 	case errors.Is(err, table.ErrKeyRevoked):
 		return problem.New(problem.Unauthorized, "The key was revoked or has expired.")
 	case errors.Is(err, table.ErrTenantInactive):
-		return problem.New(problem.TenantInactive, "The account is not active: it can read, and start nothing.")
+		return problem.New(problem.TenantInactive, "The tenant is not active: it can read, and start nothing.")
 	}
 	return err
 }

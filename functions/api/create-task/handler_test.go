@@ -205,15 +205,15 @@ func TestOverridesAreJudgedBy(t *testing.T) {
 			t.Errorf("%s", p.Detail)
 		}
 	}
-	refused(problem.PlanLimit, "/agents/1", "Your account, on the plan free, may use codex, gemini.", map[string]any{"agents": []any{"codex", "claude"}})
-	refused(problem.PlanLimit, "/timeout_seconds", "Your account, on the plan free, may set up to 1200 seconds.", map[string]any{"agents": []any{"codex"}, "timeout_seconds": 1201})
-	refused(problem.PlanLimit, "/agents", "Your account, on the plan free, may start 3 runs a day.", map[string]any{"agents": []any{"codex", "codex", "codex", "codex"}})
+	refused(problem.PlanLimit, "/agents/1", "Your tenant, on the plan free, may use codex, gemini.", map[string]any{"agents": []any{"codex", "claude"}})
+	refused(problem.PlanLimit, "/timeout_seconds", "Your tenant, on the plan free, may set up to 1200 seconds.", map[string]any{"agents": []any{"codex"}, "timeout_seconds": 1201})
+	refused(problem.PlanLimit, "/agents", "Your tenant, on the plan free, may start 3 runs a day.", map[string]any{"agents": []any{"codex", "codex", "codex", "codex"}})
 	var got api.Task
 	w.post(body(map[string]any{"agents": []any{"all"}, "timeout_seconds": 1200})).Into(t, 202, &got)
 	if len(got.Runs) != 2 || got.Runs[0].Agent != "codex" || got.Runs[1].Agent != "gemini" || got.TimeoutSeconds != 1200 {
 		t.Errorf("%+v", got)
 	}
-	refused(problem.QuotaExceeded, "", "Your account, on the plan free, may start 3 runs a day; 2 are used and this task wants 2.", map[string]any{"agents": []any{"all"}})
+	refused(problem.QuotaExceeded, "", "Your tenant, on the plan free, may start 3 runs a day; 2 are used and this task wants 2.", map[string]any{"agents": []any{"all"}})
 }
 
 func TestFiftyEqualSubmissionsAtOnceMakeOneTask(t *testing.T) {

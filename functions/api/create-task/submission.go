@@ -56,7 +56,7 @@ func (in submission) task(tenantID string, limits plan.Plan, repositories api.Re
 	}
 	if day := limits.RunsPerDay; day != plan.Unlimited && len(choices) > day {
 		// No wait would help: that is no quota that resets.
-		return task.Task{}, problem.New(problem.PlanLimit, fmt.Sprintf("Your account, on the plan %s, may start %d runs a day.", limits.Name, day),
+		return task.Task{}, problem.New(problem.PlanLimit, fmt.Sprintf("Your tenant, on the plan %s, may start %d runs a day.", limits.Name, day),
 			problem.Field{Field: "/agents", Message: fmt.Sprintf("must be at most %d runs, and are %d", day, len(choices))})
 	}
 	timeout := time.Duration(in.TimeoutSeconds) * time.Second
@@ -64,7 +64,7 @@ func (in submission) task(tenantID string, limits plan.Plan, repositories api.Re
 		timeout = min(task.DefaultTimeout, limits.MaxTimeout)
 	}
 	if timeout > limits.MaxTimeout {
-		return task.Task{}, problem.New(problem.PlanLimit, fmt.Sprintf("Your account, on the plan %s, may set up to %d seconds.", limits.Name, int(limits.MaxTimeout.Seconds())),
+		return task.Task{}, problem.New(problem.PlanLimit, fmt.Sprintf("Your tenant, on the plan %s, may set up to %d seconds.", limits.Name, int(limits.MaxTimeout.Seconds())),
 			problem.Field{Field: "/timeout_seconds", Message: fmt.Sprintf("must be at most %d", int(limits.MaxTimeout.Seconds()))})
 	}
 	if in.Priority == "" {
@@ -125,13 +125,13 @@ func allowedBy(limits plan.Plan, choices []choice) error {
 	var wrong []problem.Field
 	for _, c := range choices {
 		if !limits.Allows(c.agent.Name) {
-			wrong = append(wrong, problem.Field{Field: c.field, Message: fmt.Sprintf("%s is not among your account's agents", c.agent.Name)})
+			wrong = append(wrong, problem.Field{Field: c.field, Message: fmt.Sprintf("%s is not among your tenant's agents", c.agent.Name)})
 		}
 	}
 	if len(wrong) == 0 {
 		return nil
 	}
-	return problem.New(problem.PlanLimit, fmt.Sprintf("Your account, on the plan %s, may use %s.", limits.Name, strings.Join(limits.Agents, ", ")), wrong...)
+	return problem.New(problem.PlanLimit, fmt.Sprintf("Your tenant, on the plan %s, may use %s.", limits.Name, strings.Join(limits.Agents, ", ")), wrong...)
 }
 
 // withKeys refuses choices whose provider's key the tenant has not set: their

@@ -36,9 +36,9 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	err := h.vault.Put(ctx, r.Caller.Tenant, r.Path, in.Value, in.Host, r.By(h.clock.Now(), "secret.put", r.Path))
 	switch {
 	case errors.Is(err, secret.ErrFull):
-		return api.Response{}, api.Invalid(problem.Field{Field: "/value", Message: "does not fit: this and the account's other secrets, with the version before of each, are too large together"})
+		return api.Response{}, api.Invalid(problem.Field{Field: "/value", Message: "does not fit: this and the tenant's other secrets, with the version before of each, are too large together"})
 	case errors.Is(err, secret.ErrTooOften):
-		p := problem.New(problem.RateLimited, "The account's secrets were changed too often; try again later.").Because(err)
+		p := problem.New(problem.RateLimited, "The tenant's secrets were changed too often; try again later.").Because(err)
 		p.RetryAfter = time.Hour
 		return api.Response{}, p
 	case err != nil:

@@ -72,7 +72,7 @@ func TestTenantsAndKeysAreRunByTheClient(t *testing.T) {
 	repo := repository(t, map[string]string{"a.txt": "a\n"})
 	submits := []string{"run", "-d", "-r", repo, "--agents", "claude", "--timeout", "10m", "Work."}
 	_, why = does(3, ci, submits...)
-	says(why, "Your account, on the plan free, may use codex.")
+	says(why, "Your tenant, on the plan free, may use codex.")
 
 	// Two limits by two commands: neither undoes the other, and the key that was just
 	// refused is judged by both at once, whatever its authorizer remembers.

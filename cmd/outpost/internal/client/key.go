@@ -35,7 +35,7 @@ func (k *Key) UnmarshalJSON(b []byte) error {
 // MarshalJSON writes the API's own answer.
 func (k Key) MarshalJSON() ([]byte, error) { return k.raw, nil }
 
-// Keys lists the account's keys, all of them, newest first.
+// Keys lists the tenant's keys, all of them, newest first.
 func (c *Client) Keys(ctx context.Context) ([]Key, error) {
 	return pages[Key](ctx, c, "/v1/keys", url.Values{}, math.MaxInt)
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Limits are what an account may do, and how much of it is used.
+// Limits are what a tenant may do, and how much of it is used.
 type Limits struct {
 	Plan              string   `json:"plan"`
 	State             string   `json:"state"`
@@ -45,7 +45,7 @@ func (l *Limits) UnmarshalJSON(b []byte) error {
 // MarshalJSON writes the API's own answer.
 func (l Limits) MarshalJSON() ([]byte, error) { return l.raw, nil }
 
-// Limits reads where the account stands.
+// Limits reads where the tenant stands.
 func (c *Client) Limits(ctx context.Context) (l Limits, err error) {
 	_, err = c.do(ctx, call{method: http.MethodGet, path: "/v1/limits"}, &l)
 	return l, err

@@ -66,7 +66,7 @@ type Task struct {
 	raw json.RawMessage
 }
 
-// Queue is a task's place among the account's own, from 1, and when it may start;
+// Queue is a task's place among the tenant's own, from 1, and when it may start;
 // nil and zero where that is not known, or nothing waits.
 type Queue struct {
 	Position         *int      `json:"position"`
