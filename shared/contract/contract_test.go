@@ -1,6 +1,7 @@
 package contract_test
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -256,6 +257,45 @@ func TestTheIntroductionNamesWhatTakesAnIdempotencyKey(t *testing.T) {
 			takes := slices.ContainsFunc(op.Parameters, func(p contract.Parameter) bool { return p.Name == "Idempotency-Key" })
 			if said := strings.Contains(text, "`"+strings.ToUpper(method)+" "+path+"`"); said != takes {
 				t.Errorf("%s takes one: %v; it is said: %v", op.ID, takes, said)
+			}
+		}
+	}
+}
+
+// What people name is shown in terminals, where a control character does things.
+func TestNothingThatIsShownHoldsControlCharactersOrSaysNothing(t *testing.T) {
+	for _, c := range []struct{ method, path, body, field string }{
+		{"POST", "/v1/tenants", `{"name":%s,"email":"a@b.example"}`, "/name"},
+		{"PATCH", "/v1/tenants/{id}", `{"name":%s}`, "/name"},
+		{"POST", "/v1/tenants", `{"name":"Acme","email":%s}`, "/email"},
+		{"POST", "/v1/keys", `{"name":%s,"scopes":["tasks:read"]}`, "/name"},
+		{"POST", "/v1/tasks", `{"repo":"https://h/a/b","prompt":"p","agents":["claude"],"tags":[%s]}`, "/tags/0"},
+		{"POST", "/v1/tasks", `{"repo":"https://h/a/b","prompt":"p","agents":["claude"],"ref":%s}`, "/ref"},
+		{"POST", "/v1/tasks", `{"repo":%s,"prompt":"p","agents":["claude"]}`, "/repo"},
+	} {
+		op, err := contract.Load(c.method, c.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong := func(value string) []problem.Field {
+			body, err := jsonschema.UnmarshalJSON(strings.NewReader(fmt.Sprintf(c.body, value)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return op.CheckBody(body)
+		}
+		bad := []string{`""`, `"   "`, `"\u0000"`, `"a\u001b[2Jb@c"`, `"a\u007fb@c"`, `"a\u009bb@c"`, `"a\nb@c"`, `"a\u2028b@c"`, `"\u00a0"`}
+		if c.field == "/name" {
+			bad = append(bad, `"\u200b"`, `"\t"`)
+		}
+		for _, value := range bad {
+			if got := wrong(value); !slices.ContainsFunc(got, func(f problem.Field) bool { return f.Field == c.field }) {
+				t.Errorf("%s %s takes %s for %s: %v", c.method, c.path, value, c.field, got)
+			}
+		}
+		for _, value := range []string{`"Müller-und-Söhne@例.example"`, `"👩‍💻@b"`} {
+			if got := wrong(value); len(got) > 0 {
+				t.Errorf("%s %s refuses %s: %v", c.method, c.path, value, got)
 			}
 		}
 	}

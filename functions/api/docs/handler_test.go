@@ -176,7 +176,7 @@ func TestThePageShowsFieldsWithTheirTypesAndLimits(t *testing.T) {
 	for id, rows := range map[string][]string{
 		"create-task": {
 			`<code>Idempotency-Key</code></td><td>string<br><small>1 to 255 visible ASCII characters without spaces</small></td><td><small class="mark">header</small>`,
-			`<code>repo</code></td><td>string<br><small>1 to 2048 characters</small></td><td><small class="mark">required</small> URL to clone`,
+			`<code>repo</code></td><td>string<br><small>a URL without spaces or control characters; 1 to 2048 characters</small></td><td><small class="mark">required</small> URL to clone`,
 			`<code>agents</code></td><td>list of string or object<br><small>1 to 20 entries; <code>all</code>, <code>claude</code>`,
 			`<code><i>agents[].</i><wbr>model</code></td><td>string<br><small>up to 64 lower-case letters`,
 			`<code>timeout_seconds</code></td><td>integer<br><small>10 to 3600; default 300</small></td><td>Time for each run.`,
