@@ -188,7 +188,22 @@ func Decide(subs []Subscription, prices Prices, now time.Time) (Standing, error)
 			best, decided = s, sub
 		}
 	}
+	best.beside(decided, subs)
 	return best, nil
+}
+
+// beside adds that others go on beside the subscription that decides: there should
+// be none, and each is charged.
+func (s *Standing) beside(decides Subscription, subs []Subscription) {
+	others := 0
+	for _, sub := range subs {
+		if sub.ID != decides.ID && !sub.Status.Over() && sub.CancelAt.IsZero() {
+			others++
+		}
+	}
+	if others > 0 {
+		s.Sentence += fmt.Sprintf(" Subscriptions that go on beside this one: %d. End each in the billing portal, or all by the plan %s.", others, free)
+	}
 }
 
 // Unknown is what of Stripe's objects the settings do not explain, in a sentence.

@@ -184,13 +184,14 @@ func (d Desk) candidate(ctx context.Context, tenantID, actor string) (tn tenant.
 }
 
 // subscribed tells whether a subscription goes on that Checkout would double. One
-// whose first payment was never made is not: another try takes its place.
+// whose first payment was never made is not: it is given up for another try.
 func subscribed(s billing.Standing) bool {
 	return s.Living() && s.Status != billing.Incomplete
 }
 
 // Change brings a tenant who has a subscription to a plan, as billing.MoveTo
-// decides, and returns how it stands then. It may be asked again.
+// decides, and returns how it stands then. It may be asked again. Who leaves leaves
+// every subscription: there should be one, and nobody pays for a second unseen.
 func (d Desk) Change(ctx context.Context, tenantID, plan string, by By) (tn tenant.Tenant, now tenant.Billing, err error) {
 	ctx, done, err := d.begin(ctx)
 	defer done()
@@ -214,7 +215,7 @@ func (d Desk) Change(ctx context.Context, tenantID, plan string, by By) (tn tena
 	if err := d.ready(ctx); err != nil {
 		return tn, now, err
 	}
-	sub, err := d.subscription(ctx, now.Customer)
+	sub, living, err := d.subscription(ctx, now.Customer)
 	if err != nil {
 		return tn, now, err
 	}
@@ -226,10 +227,15 @@ func (d Desk) Change(ctx context.Context, tenantID, plan string, by By) (tn tena
 	if err := d.Store.Intend(ctx, tenantID, intent); err != nil {
 		return tn, now, err
 	}
-	if err := d.Stripe.Move(ctx, sub.ID, move, price); errors.Is(err, billing.ErrUnpaid) {
-		return tn, now, err
-	} else if err != nil {
-		return tn, now, &Unavailable{err}
+	for _, s := range living {
+		if s.ID != sub.ID && move != billing.Leave {
+			continue
+		}
+		if err := d.Stripe.Move(ctx, s.ID, move, price); errors.Is(err, billing.ErrUnpaid) {
+			return tn, now, err
+		} else if err != nil {
+			return tn, now, &Unavailable{err}
+		}
 	}
 	if err := d.sync(ctx, tenantID, intent.Audit.Actor, "the plan "+plan+" was asked for"); err != nil {
 		return tn, now, err
@@ -241,22 +247,23 @@ func (d Desk) Change(ctx context.Context, tenantID, plan string, by By) (tn tena
 	return tn, now, err
 }
 
-// subscription is the customer's that decides, as Stripe has it now.
-func (d Desk) subscription(ctx context.Context, customer string) (billing.Subscription, error) {
+// subscription is the customer's that decides, among all that live, as Stripe has
+// them now.
+func (d Desk) subscription(ctx context.Context, customer string) (decides billing.Subscription, living []billing.Subscription, err error) {
 	account, err := d.Stripe.Account(ctx, customer)
 	if err != nil {
-		return billing.Subscription{}, &Unavailable{err}
+		return decides, nil, &Unavailable{err}
 	}
 	standing, err := account.Stand(d.Prices, d.Clock.Now())
 	if err != nil {
-		return billing.Subscription{}, &Unavailable{err}
+		return decides, nil, &Unavailable{err}
 	}
 	for _, s := range account.Living() {
 		if s.ID == standing.Subscription {
-			return s, nil
+			return s, account.Living(), nil
 		}
 	}
-	return billing.Subscription{}, ErrNoSubscription
+	return decides, nil, ErrNoSubscription
 }
 
 // Portal returns the URL of the tenant's billing portal. It opens for whoever is a

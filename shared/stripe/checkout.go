@@ -23,7 +23,8 @@ const rounds = 5
 
 // Open returns the URL of a page on which the customer subscribes. It is the
 // customer's only open one; who asks for the same again gets the same. A customer
-// who has a subscription gets ErrSubscribed, and no page stays open.
+// who has a subscription gets ErrSubscribed, and no page stays open. One whose first
+// payment was never made is given up before: else both could be paid.
 func (c *Client) Open(ctx context.Context, w Checkout) (url string, err error) {
 	var t turn
 	for lost := 0; lost < rounds; {
@@ -53,8 +54,13 @@ func (c *Client) round(ctx context.Context, w Checkout, t *turn) (url string, er
 	if err != nil {
 		return "", err
 	}
+	var unfinished []string
 	for _, s := range subs {
-		if s.Status.Over() || s.Status == billing.Incomplete {
+		switch {
+		case s.Status.Over():
+			continue
+		case s.Status == billing.Incomplete:
+			unfinished = append(unfinished, s.ID)
 			continue
 		}
 		if same != nil {
@@ -63,6 +69,12 @@ func (c *Client) round(ctx context.Context, w Checkout, t *turn) (url string, er
 			}
 		}
 		return "", ErrSubscribed
+	}
+	if len(unfinished) > 0 {
+		if err := c.giveUp(ctx, unfinished); err != nil {
+			return "", err
+		}
+		return "", errAgain
 	}
 	if same != nil {
 		return same.URL, nil

@@ -37,7 +37,7 @@ func (c *Client) Move(ctx context.Context, subscription string, m billing.Move, 
 // another was faster.
 func refused(err error) bool {
 	var e *sdk.Error
-	return errors.As(err, &e) && (e.HTTPStatusCode == http.StatusBadRequest || e.HTTPStatusCode == http.StatusNotFound || e.HTTPStatusCode == http.StatusConflict)
+	return errors.Is(err, errAgain) || errors.As(err, &e) && (e.HTTPStatusCode == http.StatusBadRequest || e.HTTPStatusCode == http.StatusNotFound || e.HTTPStatusCode == http.StatusConflict)
 }
 
 func (c *Client) move(ctx context.Context, subscription string, m billing.Move, price string) error {
@@ -114,7 +114,12 @@ func (c *Client) release(ctx context.Context, s *sdk.Subscription) error {
 	return err
 }
 
+// leave ends a subscription with what is paid of it. Where nothing is, that is now:
+// Stripe has nothing else set of such a one.
 func (c *Client) leave(ctx context.Context, s *sdk.Subscription) error {
+	if s.Status == sdk.SubscriptionStatusIncomplete {
+		return c.giveUp(ctx, []string{s.ID})
+	}
 	if err := c.unwant(ctx, s); err != nil {
 		return err
 	}

@@ -34,15 +34,6 @@ func (s *shop) opened(t *testing.T, customer string) (urls []string) {
 	return urls
 }
 
-func (s *shop) customer(t *testing.T) string {
-	t.Helper()
-	id, err := s.Customer(t.Context(), "ten_1", 0, "A", "a@example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
 // Each click may meet a failure that Stripe keeps; the first that meets none is
 // served, whatever is kept of the others.
 func TestFailuresThatStripeKeepsBlockNobody(t *testing.T) {

@@ -6,7 +6,8 @@
 // that follows from the tenant. A Checkout session is made under one that follows
 // from the customer's latest session, after every open one was expired: of two
 // callers who saw the same latest session, Stripe lets one make the next. A failure
-// that Stripe keeps under such a key spends it: see spent.go.
+// that Stripe keeps under such a key spends it: see spent.go. What was begun and
+// never paid is given up before, so that nobody pays it beside the next.
 package stripe
 
 import (

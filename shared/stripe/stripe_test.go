@@ -74,6 +74,16 @@ func open(t *testing.T, seed uint64) *shop {
 	return s
 }
 
+// customer makes the one customer that most tests need.
+func (s *shop) customer(t *testing.T) string {
+	t.Helper()
+	id, err := s.Customer(t.Context(), "ten_1", 0, "A", "a@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
 // past makes a price that was once sold.
 func (s *shop) past(t *testing.T, cents int64) string {
 	t.Helper()
@@ -208,6 +218,9 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 				body = `{"object": "list", "data": [], "has_more": false, "url": "/v1/subscriptions"}`
 			}
 		}
+		if r.Method == "DELETE" {
+			status = "" // the one subscription is canceled
+		}
 		if r.Method == "GET" && r.URL.Path == "/v1/subscriptions/sub_1" {
 			body = with(body, is)
 		}
@@ -244,6 +257,10 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 	if _, err := c.Open(t.Context(), wish); err == nil || len(spent["POST /v1/checkout/sessions"]) != 0 {
 		t.Errorf("%v, and there is left %v", err, spent)
 	}
+	status = "incomplete"
+	if _, err := c.Open(t.Context(), wish); err != nil {
+		t.Error(err)
+	}
 	status = "past_due"
 	if subs, err := c.Subscriptions(t.Context(), "cus_1"); err != nil || len(subs) != 1 || subs[0].Status != billing.PastDue {
 		t.Errorf("%+v, %v", subs, err)
@@ -271,7 +288,7 @@ func TestGuaranteeRequestsPassAgainstStripeMock(t *testing.T) {
 	if _, err := c.Setup(t.Context(), "https://x.example/hook", "https://x.example"); err != nil {
 		t.Error(err)
 	}
-	want := []string{"GET /v1/billing_portal/configurations", "GET /v1/checkout/sessions", "GET /v1/checkout/sessions/{id}", "GET /v1/customers", "GET /v1/customers/{id}", "GET /v1/invoices", "GET /v1/prices", "GET /v1/prices/{id}", "GET /v1/products/{id}",
+	want := []string{"DELETE /v1/subscriptions/{id}", "GET /v1/billing_portal/configurations", "GET /v1/checkout/sessions", "GET /v1/checkout/sessions/{id}", "GET /v1/customers", "GET /v1/customers/{id}", "GET /v1/invoices", "GET /v1/prices", "GET /v1/prices/{id}", "GET /v1/products/{id}",
 		"GET /v1/subscriptions", "GET /v1/subscriptions/{id}", "GET /v1/webhook_endpoints", "POST /v1/billing_portal/configurations", "POST /v1/billing_portal/sessions",
 		"POST /v1/checkout/sessions", "POST /v1/checkout/sessions/{id}/expire", "POST /v1/customers", "POST /v1/customers/{id}", "POST /v1/invoices/{id}/void",
 		"POST /v1/prices", "POST /v1/prices/{id}", "POST /v1/products", "POST /v1/products/{id}", "POST /v1/subscription_schedules", "POST /v1/subscription_schedules/{id}", "POST /v1/subscription_schedules/{id}/release",

@@ -105,6 +105,8 @@ func kinds() []kind {
 		{"trialing", byStripe, []step{{0, registers}, {36 * day, func(s *subject, shop *lives.Shop) error { return shop.Try(s.customer, "pro", 5) }}}},
 		{"paused", byStripe, []step{{0, registers}, {3 * day, func(s *subject, shop *lives.Shop) error { return shop.Try(s.customer, "pro", 5) }}}},
 		{"incomplete", byStripe, []step{{0, registers}, {37 * day, func(s *subject, shop *lives.Shop) error { return shop.Begin(s.customer, "pro") }}}},
+		{"incomplete, and paid by Checkout", byStripe, []step{{0, registers}, {36 * day, func(s *subject, shop *lives.Shop) error { return shop.Begin(s.customer, "pro") }},
+			{36 * day, func(s *subject, shop *lives.Shop) error { return shop.TryAgain(s.customer, "enterprise") }}}},
 		{"incomplete and expired", byStripe, []step{{0, registers}, {3 * day, func(s *subject, shop *lives.Shop) error { return shop.Begin(s.customer, "pro") }}}},
 		{"a customer who bought nothing", byStripe, []step{{0, registers}}},
 		{"a deleted customer", byStripe, []step{{0, pays("pro")}, {36 * day, leaves}}},
@@ -136,6 +138,8 @@ func (s *subject) difference(shop *lives.Shop) string {
 		truth = shop.Truth(s.customer, s.Clock.Now())
 	}
 	switch {
+	case truth.Twice != "":
+		return truth.Twice
 	case k.Entitlement != tn.Entitlement:
 		return fmt.Sprintf("the key has %+v, the tenant %+v", k.Entitlement, tn.Entitlement)
 	case tn.Entitlement.State == tenant.Closed:

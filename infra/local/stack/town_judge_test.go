@@ -89,6 +89,9 @@ func (c *town) judgeOne(one *citizen) {
 		c.t.Fatalf("%d keys, %v", len(keys), err)
 	}
 	truth := c.shop.Truth(one.customer, time.Now())
+	if truth.Twice != "" {
+		c.t.Errorf("%s: %s", one.tenant, truth.Twice)
+	}
 	customer := one.customer
 	if c.Stack.Stripe.Fake.Deleted(one.customer) {
 		customer = ""

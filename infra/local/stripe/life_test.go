@@ -225,6 +225,25 @@ func TestAnUnpaidFirstInvoiceExpires(t *testing.T) {
 	}
 }
 
+// Stripe lets a subscription of which nothing is paid be canceled and little else,
+// and does not promise that nobody pays its invoice after that.
+func TestAnUnpaidFirstInvoiceStaysOpenBehindACancel(t *testing.T) {
+	w := newWorld(t)
+	customer := must(w.api.Customers.New(&sdk.CustomerParams{}))(t)
+	sub := must(w.api.Subscriptions.New(&sdk.SubscriptionParams{Customer: &customer.ID, PaymentBehavior: sdk.String("default_incomplete"), Items: []*sdk.SubscriptionItemsParams{{Price: &w.pro}}}))(t)
+	if _, err := w.api.Subscriptions.Update(sub.ID, &sdk.SubscriptionParams{CancelAtPeriodEnd: sdk.Bool(true)}); err == nil {
+		t.Error("it ends with a period that is not paid")
+	}
+	if _, err := w.upgrade(sub.ID, w.enterprise); err == nil {
+		t.Error("it is upgraded")
+	}
+	must(w.api.Subscriptions.Update(sub.ID, &sdk.SubscriptionParams{Metadata: map[string]string{"a": "b"}}))(t)
+	must(w.api.Subscriptions.Cancel(sub.ID, nil))(t)
+	if inv := w.Invoices(customer.ID)[0]; inv.Status != "open" || w.sub(sub.ID).Status != "canceled" {
+		t.Errorf("%s of a subscription that is %s", inv.Status, w.sub(sub.ID).Status)
+	}
+}
+
 func TestATrialEndsInAPaymentOrInAPause(t *testing.T) {
 	for _, c := range []struct {
 		why, card, missing, status, told string

@@ -152,6 +152,13 @@ func (s *Server) updateSubscription(r *request) (any, error) {
 	if sub.over() {
 		return nil, invalid("", "A canceled subscription can only update its cancellation_details and metadata.")
 	}
+	if sub.Status == "incomplete" {
+		for _, name := range []string{"items", "cancel_at_period_end", "cancel_at", "pause_collection", "trial_end"} {
+			if r.has(name) {
+				return nil, invalid(name, "A subscription with the status `incomplete` can only update its metadata and default_source; %s is neither.", name)
+			}
+		}
+	}
 	if behavior == "pending_if_incomplete" {
 		for _, name := range notWithPending {
 			if r.has(name) {

@@ -4,6 +4,9 @@
 package lives
 
 import (
+	"context"
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"path"
@@ -15,6 +18,7 @@ import (
 	standin "outpost/infra/local/stripe"
 	"outpost/shared/billing"
 	"outpost/shared/platform"
+	"outpost/shared/stripe"
 )
 
 // Shop is a stand-in with what is sold there.
@@ -22,13 +26,16 @@ type Shop struct {
 	Fake   *standin.Server
 	API    *client.API // Stripe's own, for what Outpost has no call for
 	Prices billing.Prices
+
+	base string
+	keys platform.Stripe
 }
 
 // New returns the shop of a stand-in that listens at base.
 func New(fake *standin.Server, base string, keys platform.Stripe, prices billing.Prices) *Shop {
 	config := &sdk.BackendConfig{URL: &base, MaxNetworkRetries: sdk.Int64(2), LeveledLogger: &sdk.LeveledLogger{Level: sdk.LevelNull}, HTTPClient: &http.Client{}, EnableTelemetry: sdk.Bool(false)}
 	backend := sdk.GetBackendWithConfig(sdk.APIBackend, config)
-	return &Shop{fake, client.New(keys.Key, &sdk.Backends{API: backend, Connect: backend, Uploads: backend}), prices}
+	return &Shop{fake, client.New(keys.Key, &sdk.Backends{API: backend, Connect: backend, Uploads: backend}), prices, base, keys}
 }
 
 // price is what a plan costs a month, by its id.
@@ -37,16 +44,40 @@ func (s *Shop) price(plan string) *string {
 	return &id
 }
 
-// Subscribe has a customer pay for a plan on Stripe's own page. An error is a page
-// that cannot be made: the caller is no customer any more.
+// Subscribe has a customer pay for a plan on a page that Outpost opens. An error is
+// a page that cannot be had: the caller is no customer any more, or pays already.
 func (s *Shop) Subscribe(customer, plan, card string) error {
-	made, err := s.API.CheckoutSessions.New(&sdk.CheckoutSessionParams{Customer: &customer, Mode: sdk.String("subscription"), SuccessURL: sdk.String("https://a.example/"),
-		LineItems: []*sdk.CheckoutSessionLineItemParams{{Price: s.price(plan), Quantity: sdk.Int64(1)}}})
+	page, err := s.open(customer, plan)
 	if err != nil {
 		return err
 	}
-	_, err = s.Fake.Checkout(path.Base(made.URL), card)
+	_, err = s.Fake.Checkout(path.Base(page), card)
 	return err
+}
+
+// open has Outpost open a page.
+func (s *Shop) open(customer, plan string) (page string, err error) {
+	outpost, err := stripe.New(stripe.Options{Keys: s.keys, Base: s.base, Retries: 2})
+	if err != nil {
+		return "", err
+	}
+	return outpost.Open(context.Background(), stripe.Checkout{Tenant: customer, Customer: customer, Price: *s.price(plan), SuccessURL: "https://a.example/"})
+}
+
+// TryAgain has a customer whose first payment is not made go through Checkout
+// instead, and pay what is still asked for besides: before the page, and after it.
+func (s *Shop) TryAgain(customer, plan string) error {
+	page, err := s.open(customer, plan)
+	if err != nil {
+		return err
+	}
+	if err := s.Pay(customer); err != nil {
+		return err
+	}
+	if _, err := s.Fake.Checkout(path.Base(page), standin.GoodCard); err != nil {
+		return err
+	}
+	return s.Pay(customer)
 }
 
 // Try has a customer begin a trial of a plan, without a card; at its end the
@@ -155,11 +186,14 @@ func (s *Shop) step(random *rand.Rand, customer string) (string, error) {
 		switch plan := []string{"pro", "enterprise"}[random.IntN(2)]; random.IntN(8) {
 		case 0:
 			return "trial", s.Try(customer, plan, 5)
-		case 1:
+		case 1, 2:
 			return "first payment missing", s.Begin(customer, plan)
 		default:
 			return "checkout", s.Subscribe(customer, plan, standin.GoodCard)
 		}
+	}
+	if sub.Status == "incomplete" && random.IntN(2) == 0 {
+		return "checkout after a first payment that is missing", s.TryAgain(customer, "enterprise")
 	}
 	pro := s.Prices.Plan(sub.Items.Data[0].Price) == "pro"
 	switch n := random.IntN(20); {
@@ -192,6 +226,7 @@ type Truth struct {
 	Status       string // of the subscription that goes on; empty for none
 	Subscription string
 	PeriodEnd    time.Time
+	Twice        string // which subscriptions were ever charged for the same time; empty for none
 }
 
 // Truth tells what a customer has paid for at a time, from the stand-in's own
@@ -199,9 +234,9 @@ type Truth struct {
 func (s *Shop) Truth(customer string, now time.Time) Truth {
 	sub, living := s.Living(customer)
 	if !living {
-		return Truth{Plan: "free"}
+		return Truth{Plan: "free", Twice: s.twice(customer)}
 	}
-	truth := Truth{Plan: "free", Status: sub.Status, Subscription: sub.ID, PeriodEnd: time.Unix(sub.CurrentPeriodEnd, 0).UTC()}
+	truth := Truth{Plan: "free", Twice: s.twice(customer), Status: sub.Status, Subscription: sub.ID, PeriodEnd: time.Unix(sub.CurrentPeriodEnd, 0).UTC()}
 	paid := sub.Status == "active" || sub.Status == "trialing"
 	if sub.Status == "past_due" {
 		owed := sub.CurrentPeriodStart
@@ -216,4 +251,37 @@ func (s *Shop) Truth(customer string, now time.Time) Truth {
 		truth.Plan = s.Prices.Plan(sub.Items.Data[0].Price)
 	}
 	return truth
+}
+
+// twice finds two subscriptions of a customer of which each was charged while the
+// other, which had been charged, went on.
+func (s *Shop) twice(customer string) string {
+	paid := map[string]int64{}                      // when each was first charged
+	for _, inv := range s.Fake.Invoices(customer) { // newest first
+		if at := inv.StatusTransitions.PaidAt; inv.Subscription != nil && at != nil && inv.AmountPaid > 0 {
+			paid[*inv.Subscription] = *at
+		}
+	}
+	type span struct {
+		id          string
+		from, until int64
+	}
+	var spans []span
+	for _, sub := range s.Fake.Subscriptions(customer) {
+		from, charged := paid[sub.ID]
+		if !charged {
+			continue
+		}
+		is := span{sub.ID, from, math.MaxInt64}
+		if sub.EndedAt != nil {
+			is.until = *sub.EndedAt
+		}
+		for _, other := range spans {
+			if is.from < other.until && other.from < is.until {
+				return fmt.Sprintf("%s and %s were charged for the same time", is.id, other.id)
+			}
+		}
+		spans = append(spans, is)
+	}
+	return ""
 }

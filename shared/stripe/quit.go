@@ -1,0 +1,55 @@
+package stripe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	sdk "github.com/stripe/stripe-go/v76"
+)
+
+// giveUp ends subscriptions whose first payment was never made. To cancel one does
+// not close its invoice, so that is voided first: it was either paid before, which is
+// errAgain and leaves the subscription alone, or nobody can pay it any more, and
+// nothing that is canceled then was paid for.
+func (c *Client) giveUp(ctx context.Context, subscriptions []string) error {
+	for _, id := range subscriptions {
+		if err := c.voidAll(ctx, id); err != nil {
+			return err
+		}
+		if err := c.Cancel(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// voidAll makes what is owed for a subscription that nobody can pay.
+func (c *Client) voidAll(ctx context.Context, subscription string) error {
+	list := &sdk.InvoiceListParams{Subscription: &subscription}
+	list.Context = ctx
+	list.Limit = sdk.Int64(100)
+	it := c.api.Invoices.List(list)
+	for it.Next() {
+		switch it.Invoice().Status {
+		case sdk.InvoiceStatusPaid:
+			return errAgain
+		case sdk.InvoiceStatusOpen, sdk.InvoiceStatusUncollectible: // both can be paid
+			p := &sdk.InvoiceVoidInvoiceParams{}
+			p.Context = ctx
+			_, err := c.api.Invoices.VoidInvoice(it.Invoice().ID, p)
+			var refused *sdk.Error
+			if errors.As(err, &refused) && refused.HTTPStatusCode == http.StatusBadRequest {
+				return errAgain // it was paid, or voided by another
+			}
+			if err != nil {
+				return fmt.Errorf("void the invoice of the subscription %s: %w", subscription, err)
+			}
+		}
+	}
+	if err := it.Err(); err != nil {
+		return fmt.Errorf("list the invoices of the subscription %s: %w", subscription, err)
+	}
+	return nil
+}
