@@ -153,7 +153,30 @@ func (d Desk) Open(ctx context.Context, tenantID string, w Wish, by By) (url str
 	if err != nil {
 		return "", &Unavailable{err}
 	}
+	if err := d.still(ctx, tenantID, intent.Audit.Actor); err != nil {
+		return "", err
+	}
 	return url, nil
+}
+
+// still makes sure that a tenant may subscribe once its page is open: whoever has
+// closed it since, or taken its plan, may have looked for pages before.
+func (d Desk) still(ctx context.Context, tenantID, actor string) error {
+	tn, err := d.Store.Tenant(ctx, tenantID)
+	if err != nil {
+		return err
+	}
+	_, refused := tn.Subscribe()
+	if refused == nil && tn.PlanSource != tenant.ByStripe {
+		refused = table.ErrConflict
+	}
+	if refused == nil {
+		return nil
+	}
+	if err := d.sync(ctx, tenantID, actor, "a Checkout that came too late"); err != nil {
+		return err
+	}
+	return refused
 }
 
 // candidate returns a tenant that may subscribe and how it stands, by a look at

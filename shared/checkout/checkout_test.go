@@ -62,12 +62,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// by is the tenant's key, a moment later.
-func (w *world) by(action, target string) table.By {
-	by := w.By(action)
-	by.KeyHash, by.Audit.Actor, by.Audit.Target = w.Caller.KeyHash, w.Caller.KeyID, target
-	return by
-}
+func (w *world) by(action, target string) table.By { return w.ByKey(action, target) }
 
 func (w *world) open(plan string) (string, error) {
 	w.Clock.Advance(time.Second)

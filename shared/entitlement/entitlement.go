@@ -26,7 +26,9 @@ import (
 // Stripe is what a look needs of it.
 type Stripe interface {
 	Account(ctx context.Context, customer string) (billing.Account, error)
-	Cancel(ctx context.Context, subscription string) error
+	// Quit ends all that the customer pays for, or could pay for, and returns what is
+	// left.
+	Quit(ctx context.Context, customer string) (billing.Account, error)
 }
 
 // Store keeps tenants and their standing.
@@ -70,7 +72,7 @@ const looks = 5
 // Sync makes a tenant's entitlement what Stripe says. It changes nothing for a
 // tenant about whose plan the operator decides, for one whose rows are gone, and for
 // an event that has acted.
-// Subscriptions of a closed tenant are ended. An error means that the entitlement
+// Subscriptions of a closed tenant are ended, and its pages closed. An error means that the entitlement
 // is as it was, or that table.ErrStale was the answer to every look: try later.
 func (k Keeper) Sync(ctx context.Context, tenantID string, cause Cause) (changed bool, err error) {
 	for range looks {
@@ -105,7 +107,7 @@ func (k Keeper) look(ctx context.Context, tenantID string, cause Cause) (changed
 	}
 	var account billing.Account
 	if known.Customer != "" {
-		if account, err = k.account(ctx, known.Customer, tn.Entitlement.State == tenant.Closed); err != nil {
+		if account, err = k.account(ctx, known.Customer, tn); err != nil {
 			return false, err
 		}
 	}
@@ -132,15 +134,9 @@ func (k Keeper) look(ctx context.Context, tenantID string, cause Cause) (changed
 }
 
 // account looks at a customer; one whose tenant is closed pays no longer.
-func (k Keeper) account(ctx context.Context, customer string, closed bool) (billing.Account, error) {
-	account, err := k.Stripe.Account(ctx, customer)
-	if err != nil || !closed || len(account.Living()) == 0 {
-		return account, err
-	}
-	for _, s := range account.Living() {
-		if err := k.Stripe.Cancel(ctx, s.ID); err != nil {
-			return account, err
-		}
+func (k Keeper) account(ctx context.Context, customer string, tn tenant.Tenant) (billing.Account, error) {
+	if tn.Entitlement.State == tenant.Closed {
+		return k.Stripe.Quit(ctx, customer)
 	}
 	return k.Stripe.Account(ctx, customer)
 }

@@ -24,6 +24,10 @@ type world struct{ *entitlementtest.World }
 
 func newWorld(t *testing.T) *world { return &world{entitlementtest.New(t)} }
 
+func cause(event string) entitlement.Cause {
+	return entitlement.Cause{Actor: "test", Event: event, Detail: "for the test"}
+}
+
 func TestThePlanFollowsStripeAndEachEventActsOnce(t *testing.T) {
 	w := newWorld(t)
 	customer := w.Pays("pro")

@@ -47,7 +47,9 @@ func (n *numbered) account() billing.Account {
 	return billing.Account{Subscriptions: []billing.Subscription{{ID: fmt.Sprint("sub_", n.changes), Status: billing.Active, Price: price, PeriodEnd: settlementtest.Start.Add(day)}}}
 }
 
-func (n *numbered) Cancel(context.Context, string) error { return errors.New("nobody cancels here") }
+func (n *numbered) Quit(context.Context, string) (billing.Account, error) {
+	return billing.Account{}, errors.New("nobody quits here")
+}
 
 // look is one call of Sync under the test's hand.
 type look struct {

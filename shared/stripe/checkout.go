@@ -87,7 +87,7 @@ func (c *Client) round(ctx context.Context, w Checkout, t *turn) (url string, er
 const recent = 20
 
 // sessions expires the customer's open sessions but the one that is wished for,
-// and returns that and the id of the latest of all.
+// and returns that and the id of the latest of all. Without a price none is.
 func (c *Client) sessions(ctx context.Context, w Checkout) (latest string, same *sdk.CheckoutSession, err error) {
 	list := &sdk.CheckoutSessionListParams{Customer: &w.Customer}
 	list.Context = ctx
@@ -102,7 +102,7 @@ func (c *Client) sessions(ctx context.Context, w Checkout) (latest string, same 
 		if s.Status != sdk.CheckoutSessionStatusOpen {
 			continue
 		}
-		if same == nil && s.Metadata["price"] == w.Price && s.SuccessURL == w.SuccessURL && s.CancelURL == w.CancelURL {
+		if same == nil && w.Price != "" && s.Metadata["price"] == w.Price && s.SuccessURL == w.SuccessURL && s.CancelURL == w.CancelURL {
 			same = s
 			continue
 		}

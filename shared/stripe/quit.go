@@ -7,7 +7,43 @@ import (
 	"net/http"
 
 	sdk "github.com/stripe/stripe-go/v76"
+
+	"outpost/shared/billing"
 )
+
+// Quit ends whatever a customer pays for or could still pay for, and returns what
+// is left: pages of Checkout, subscriptions that go on, and those whose first payment
+// was never made. A page is closed before subscriptions are looked at, so that one
+// that is paid meanwhile is found.
+func (c *Client) Quit(ctx context.Context, customer string) (account billing.Account, err error) {
+	for range rounds {
+		if account, err = c.quit(ctx, customer); !errors.Is(err, errAgain) {
+			return account, err
+		}
+	}
+	return account, fmt.Errorf("end all of the customer %s while it pays: %w", customer, err)
+}
+
+func (c *Client) quit(ctx context.Context, customer string) (billing.Account, error) {
+	if _, _, err := c.sessions(ctx, Checkout{Customer: customer}); err != nil && !noCustomer(err) {
+		return billing.Account{}, err
+	}
+	account, err := c.Account(ctx, customer)
+	if err != nil || len(account.Living()) == 0 {
+		return account, err
+	}
+	for _, s := range account.Living() {
+		if s.Status == billing.Incomplete {
+			err = c.giveUp(ctx, []string{s.ID})
+		} else {
+			err = c.Cancel(ctx, s.ID)
+		}
+		if err != nil {
+			return account, err
+		}
+	}
+	return c.Account(ctx, customer)
+}
 
 // giveUp ends subscriptions whose first payment was never made. To cancel one does
 // not close its invoice, so that is voided first: it was either paid before, which is

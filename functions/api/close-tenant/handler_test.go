@@ -23,8 +23,13 @@ import (
 func newWorld(t *testing.T) (*apitest.World, *apitest.Route) {
 	c := clock.NewManual(settlementtest.Start)
 	w := apitest.New(t, enginetest.Table(t, c), c, "pro")
-	return w, apitest.Serve(t, "DELETE", "/v1/tenants/{id}", handler{w.Table, c}.handle)
+	return w, apitest.Serve(t, "DELETE", "/v1/tenants/{id}", handler{w.Table, quiet{}, c}.handle)
 }
+
+// quiet is for tenants who have nothing at Stripe.
+type quiet struct{}
+
+func (quiet) Tell(context.Context, string, table.By) {}
 
 func TestAClosedTenantsKeysOpenNothing(t *testing.T) {
 	w, route := newWorld(t)
@@ -92,7 +97,7 @@ func TestATenantIsClosedThoughItsRunsCannotBeEnded(t *testing.T) {
 	w := apitest.New(t, enginetest.Table(t, c), c, "pro")
 	w.SubmitAs(w.Caller, 1)
 	var got api.Tenant
-	apitest.Serve(t, "DELETE", "/v1/tenants/{id}", handler{cut{w.Table}, c}.handle).AsOperator(apitest.Request{ID: w.Tenant}).Into(t, 200, &got)
+	apitest.Serve(t, "DELETE", "/v1/tenants/{id}", handler{cut{w.Table}, quiet{}, c}.handle).AsOperator(apitest.Request{ID: w.Tenant}).Into(t, 200, &got)
 	if due, err := w.ClosedDue(t.Context(), c.Now(), 9); err != nil || len(due) != 1 || got.State != "closed" || w.Load().Waiting != 1 {
 		t.Errorf("%+v, due are %v, %v", got, due, err)
 	}

@@ -112,15 +112,19 @@ func failed(err error) error {
 }
 
 func (a asked) Account(ctx context.Context, customer string) (billing.Account, error) {
+	return a.ask(ctx, customer, a.stripe.Account)
+}
+
+func (a asked) Quit(ctx context.Context, customer string) (billing.Account, error) {
+	return a.ask(ctx, customer, a.stripe.Quit)
+}
+
+func (a asked) ask(ctx context.Context, customer string, what func(context.Context, string) (billing.Account, error)) (billing.Account, error) {
 	if err := a.stripe.Ready(ctx); err != nil {
 		return billing.Account{}, failed(err)
 	}
-	account, err := a.stripe.Account(ctx, customer)
+	account, err := what(ctx, customer)
 	return account, failed(err)
-}
-
-func (a asked) Cancel(ctx context.Context, subscription string) error {
-	return failed(a.stripe.Cancel(ctx, subscription))
 }
 
 // refusal says what of an error the operator can do something about.

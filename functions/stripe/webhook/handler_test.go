@@ -18,6 +18,7 @@ import (
 	"outpost/infra/local/stripe/entitlementtest"
 	"outpost/shared/api/apitest"
 	"outpost/shared/clock"
+	"outpost/shared/eventqueue"
 	"outpost/shared/platform"
 	"outpost/shared/problem"
 	"outpost/shared/settlement/settlementtest"
@@ -61,7 +62,7 @@ func good() post { return post{body: updated, secret: keys.WebhookSecret, at: se
 
 func serve(t *testing.T, keys platform.Stripe) (*apitest.Route, *kept) {
 	queue := &kept{}
-	h := handler{queue, "https://queue", keys, clock.NewManual(settlementtest.Start)}
+	h := handler{eventqueue.Sender{SQS: queue, Queue: "https://queue"}, keys, clock.NewManual(settlementtest.Start)}
 	return apitest.Serve(t, "POST", "/webhooks/stripe", h.handle), queue
 }
 

@@ -13,6 +13,7 @@ import (
 	"outpost/shared/boot"
 	"outpost/shared/clock"
 	"outpost/shared/config"
+	"outpost/shared/eventqueue"
 	"outpost/shared/platform"
 	"outpost/shared/stripe"
 	"outpost/shared/topology"
@@ -20,7 +21,7 @@ import (
 
 func main() {
 	boot.Main(func(ctx context.Context, env *config.Reader, cfg aws.Config) (any, error) {
-		h := handler{queue: sqs.NewFromConfig(cfg), url: env.String(topology.EnvQueue(topology.StripeEvents)), clock: clock.System}
+		h := handler{queue: eventqueue.Sender{SQS: sqs.NewFromConfig(cfg), Queue: env.String(topology.EnvQueue(topology.StripeEvents))}, clock: clock.System}
 		if env.String("OUTPOST_STRIPE_PRICES") != "" { // else there is no billing, and no event is taken
 			secrets, err := platform.Load(ctx, secretsmanager.NewFromConfig(cfg), env.String(topology.EnvPlatformSecret))
 			if err != nil {

@@ -146,6 +146,7 @@ func usesBilling(w *world, operator *world) {
 	p.on("free")
 	gaveUp(p, "evt_given_up", p.customer)
 	operator.must(http.StatusOK, "POST", "/v1/stripe-events/replay", nil)
+	operator.must(http.StatusOK, "DELETE", "/v1/tenants/"+p.tenant, nil)
 }
 
 // usesItsDesk makes the routes of billing do all that they do, while no webhook

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,10 +78,36 @@ func (w *World) Advance(d time.Duration) {
 	w.Fake.Tick()
 }
 
+// Between is a client before whose n-th request something happens at Stripe.
+func (w *World) Between(n int, happens func()) *stripe.Client {
+	w.T.Helper()
+	var mu sync.Mutex
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		if n == 0 {
+			happens()
+		}
+		n--
+		mu.Unlock()
+		w.Fake.ServeHTTP(rw, r)
+	}))
+	w.T.Cleanup(server.Close)
+	c, err := stripe.New(stripe.Options{Keys: Keys, Base: server.URL})
+	w.Must(err)
+	return c
+}
+
 // By is who makes a change in a test.
 func (w *World) By(action string) table.By {
 	now := w.Clock.Now()
 	return table.By{Audit: audit.Event{ID: id.New(id.Audit, now), At: now, Action: action, Actor: "test"}}
+}
+
+// ByKey is By for what the tenant's key does.
+func (w *World) ByKey(action, target string) table.By {
+	by := w.By(action)
+	by.KeyHash, by.Audit.Actor, by.Audit.Target = w.Caller.KeyHash, w.Caller.KeyID, target
+	return by
 }
 
 // Change changes the tenant as the operator does.
