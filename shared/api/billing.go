@@ -46,5 +46,8 @@ func ViewBilling(t tenant.Tenant, b tenant.Billing) Billing {
 	case b.FetchedAt.IsZero():
 		v.Sentence = fmt.Sprintf("The %s plan, until a Checkout is paid.", v.Plan)
 	}
+	if t.PlanSource != tenant.ByStripe && s.Living() {
+		v.Sentence += " A subscription is charged beside it: the billing portal ends it."
+	}
 	return v
 }

@@ -20,6 +20,14 @@ func TestAPageThatIsOpenedWhileTheTenantIsClosedIsClosedToo(t *testing.T) {
 	})
 }
 
+func TestAPageThatIsOpenedWhileTheOperatorTakesThePlanIsClosedToo(t *testing.T) {
+	w := newWorld(t)
+	w.late(func() {
+		enterprise := "enterprise"
+		w.Change(tenant.Change{Plan: &enterprise})
+	})
+}
+
 // late has a change made, and looked at, before each request of a call that opens a
 // page, in turn; the call is refused unless the change comes behind it.
 func (w *world) late(change func()) {

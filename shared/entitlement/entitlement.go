@@ -26,6 +26,8 @@ import (
 // Stripe is what a look needs of it.
 type Stripe interface {
 	Account(ctx context.Context, customer string) (billing.Account, error)
+	// ClosePages closes the pages of Checkout that the customer could still pay.
+	ClosePages(ctx context.Context, customer string) error
 	// Quit ends all that the customer pays for, or could pay for, and returns what is
 	// left.
 	Quit(ctx context.Context, customer string) (billing.Account, error)
@@ -69,9 +71,10 @@ var ErrUndecided = errors.New("no plan follows from what Stripe has")
 // another came first, or that the look itself changed something.
 const looks = 5
 
-// Sync makes a tenant's entitlement what Stripe says. It changes nothing for a
-// tenant about whose plan the operator decides, for one whose rows are gone, and for
-// an event that has acted.
+// Sync makes a tenant's entitlement what Stripe says. It changes nothing for one
+// whose rows are gone or going, and for an event that has acted. Of a tenant about whose plan
+// the operator decides it closes the pages and records how it stands, so that both
+// sides read of a subscription that goes on beside the plan; the plan stays.
 // Subscriptions of a closed tenant are ended, and its pages closed. An error means that the entitlement
 // is as it was, or that table.ErrStale was the answer to every look: try later.
 func (k Keeper) Sync(ctx context.Context, tenantID string, cause Cause) (changed bool, err error) {
@@ -98,7 +101,7 @@ func (k Keeper) look(ctx context.Context, tenantID string, cause Cause) (changed
 	if errors.Is(err, table.ErrNotFound) {
 		return false, nil
 	}
-	if err != nil || tn.PlanSource != tenant.ByStripe {
+	if err != nil || !tn.RemovingAt.IsZero() {
 		return false, err
 	}
 	known, err := k.Store.Billing(ctx, tenantID)
@@ -112,6 +115,10 @@ func (k Keeper) look(ctx context.Context, tenantID string, cause Cause) (changed
 		}
 	}
 	standing, err := account.Stand(k.Prices, began)
+	var unknown billing.Unknown
+	if tn.PlanSource != tenant.ByStripe && errors.As(err, &unknown) { // as the operator may have agreed
+		standing, err = billing.Standing{Plan: known.Standing.Plan, Sentence: string(unknown) + "."}, nil
+	}
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", ErrUndecided, err)
 	}
@@ -133,10 +140,17 @@ func (k Keeper) look(ctx context.Context, tenantID string, cause Cause) (changed
 	return true, nil
 }
 
-// account looks at a customer; one whose tenant is closed pays no longer.
+// account looks at a customer. One whose tenant is closed pays no longer, and one
+// whose plan is the operator's begins nothing: its pages are closed first, so that
+// one that is paid meanwhile is seen.
 func (k Keeper) account(ctx context.Context, customer string, tn tenant.Tenant) (billing.Account, error) {
 	if tn.Entitlement.State == tenant.Closed {
 		return k.Stripe.Quit(ctx, customer)
+	}
+	if tn.PlanSource != tenant.ByStripe {
+		if err := k.Stripe.ClosePages(ctx, customer); err != nil {
+			return billing.Account{}, err
+		}
 	}
 	return k.Stripe.Account(ctx, customer)
 }

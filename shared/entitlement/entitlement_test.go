@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"outpost/infra/local/engines/enginetest"
 	standin "outpost/infra/local/stripe"
 	"outpost/infra/local/stripe/entitlementtest"
+	"outpost/shared/audit"
 	"outpost/shared/clock"
 	"outpost/shared/entitlement"
 	"outpost/shared/settlement/settlementtest"
@@ -86,14 +88,18 @@ func TestTheOperatorsPlanIsNotTouched(t *testing.T) {
 	w.Pays("pro")
 	enterprise, source := "enterprise", tenant.ByStripe
 	w.Change(tenant.Change{Plan: &enterprise})
-	if changed, plan := w.Sync("evt_1"); changed || plan != "enterprise" || len(w.billed()) != 0 {
+	if changed, plan := w.Sync("evt_1"); changed || plan != "enterprise" || len(w.billed()) != 1 {
 		t.Errorf("%t, %s, billed %v", changed, plan, w.billed())
 	}
 	if _, err := w.BindCustomer(t.Context(), w.Tenant, "cus_other", w.By("billing.checkout")); !errors.Is(err, tenant.ErrOperatorsPlan) {
 		t.Errorf("Checkout takes it: %v", err)
 	}
+	b, err := w.Billing(t.Context(), w.Tenant)
+	if e := w.Events(); err != nil || b.Standing.Status != "active" || len(e) != 1 || slices.ContainsFunc(e[0].Changes, func(c audit.Change) bool { return c.Field == "plan" }) {
+		t.Errorf("recorded is %+v by %+v, %v", b.Standing, e, err)
+	}
 	w.Change(tenant.Change{PlanSource: &source})
-	if changed, plan := w.Sync("evt_1"); !changed || plan != "pro" || len(w.billed()) != 1 {
+	if changed, plan := w.Sync("evt_2"); !changed || plan != "pro" || len(w.billed()) != 1 {
 		t.Errorf("handed over: %t, %s, billed %v", changed, plan, w.billed())
 	}
 }

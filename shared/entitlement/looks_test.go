@@ -47,6 +47,8 @@ func (n *numbered) account() billing.Account {
 	return billing.Account{Subscriptions: []billing.Subscription{{ID: fmt.Sprint("sub_", n.changes), Status: billing.Active, Price: price, PeriodEnd: settlementtest.Start.Add(day)}}}
 }
 
+func (n *numbered) ClosePages(context.Context, string) error { return errors.New("nobody closes here") }
+
 func (n *numbered) Quit(context.Context, string) (billing.Account, error) {
 	return billing.Account{}, errors.New("nobody quits here")
 }

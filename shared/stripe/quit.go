@@ -45,6 +45,28 @@ func (c *Client) quit(ctx context.Context, customer string) (billing.Account, er
 	return c.Account(ctx, customer)
 }
 
+// ClosePages closes the customer's open pages that Outpost has opened. One that was
+// paid before it could be closed is no error: the subscription tells of it.
+func (c *Client) ClosePages(ctx context.Context, customer string) error {
+	list := &sdk.CheckoutSessionListParams{Customer: &customer}
+	list.Context = ctx
+	list.Limit = sdk.Int64(100)
+	it := c.api.CheckoutSessions.List(list)
+	for it.Next() {
+		s := it.CheckoutSession()
+		if s.Status != sdk.CheckoutSessionStatusOpen || s.Metadata["tenant"] == "" {
+			continue
+		}
+		if err := c.expire(ctx, s.ID); err != nil && !errors.Is(err, errAgain) {
+			return err
+		}
+	}
+	if err := it.Err(); err != nil && !noCustomer(err) {
+		return fmt.Errorf("list the Checkout sessions: %w", err)
+	}
+	return nil
+}
+
 // giveUp ends subscriptions whose first payment was never made. To cancel one does
 // not close its invoice, so that is voided first: it was either paid before, which is
 // errAgain and leaves the subscription alone, or nobody can pay it any more, and

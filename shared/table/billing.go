@@ -12,7 +12,8 @@ import (
 )
 
 // Billing has three rows: how a tenant stands with Stripe, which is in the index
-// of the billed for as long as Stripe decides about the tenant's plan; whose a
+// of the billed for as long as Stripe decides about the tenant's plan, or takes money
+// of a tenant about whom it does not; whose a
 // customer of Stripe's is; and which of Stripe's events have acted.
 
 // seenLife is longer than Stripe's events can be delivered, or listed.
@@ -30,7 +31,7 @@ func seenPK(event string) string  { return "EVT#" + event }
 
 type billingRow struct {
 	key
-	GSI1PK  string `dynamo:",omitempty"` // while Stripe decides about the plan
+	GSI1PK  string `dynamo:",omitempty"` // while Stripe decides about the plan, or takes money
 	GSI1SK  string `dynamo:",omitempty"`
 	Version int64
 	Billing tenant.Billing
@@ -90,9 +91,9 @@ func (t *Table) EventActed(ctx context.Context, event string) (bool, error) {
 	return err == nil, err
 }
 
-// BilledTenants returns the ids of tenants about whose plan Stripe decides, in
-// their order, behind after, and the id to go on behind; empty when there are no
-// more.
+// BilledTenants returns the ids of tenants about whose plan Stripe decides, or of
+// whom it may take money all the same, in their order, behind after, and the id to
+// go on behind; empty when there are no more.
 func (t *Table) BilledTenants(ctx context.Context, after string, limit int) (ids []string, next string, err error) {
 	q := t.items.Get("GSI1PK", billedPK).Index("GSI1").SearchLimit(limit)
 	if after != "" {
@@ -180,11 +181,11 @@ type Look struct {
 }
 
 // Entitle gives a tenant what a look at Stripe gave, in one transaction with the
-// event's id: the plan, on its keys too, the standing, and the audit event if any
-// of these is otherwise. It returns the tenant before and after. ErrExists means
-// that the event has acted already; ErrStale that the look is not newer than the
-// latest, not at the tenant's customer, or that Stripe does not decide about the
-// tenant's plan: look again.
+// event's id: the plan if Stripe decides about it, on its keys too, the standing, and
+// the audit event if any of these is otherwise. It returns the tenant before and
+// after. ErrExists means that the event has acted already; ErrStale that the look is
+// not newer than the latest, not at the tenant's customer, or that its data are being removed: look
+// again.
 func (t *Table) Entitle(ctx context.Context, tenantID string, look Look, by By) (was, now tenant.Tenant, err error) {
 	tried := false
 	err = t.again(ctx, func() error {
@@ -208,7 +209,7 @@ func (t *Table) Entitle(ctx context.Context, tenantID string, look Look, by By) 
 		if acted {
 			return ErrExists
 		}
-		if was.PlanSource != tenant.ByStripe || last.Customer != look.Customer || !look.FetchedAt.After(last.FetchedAt) {
+		if !was.RemovingAt.IsZero() || last.Customer != look.Customer || !look.FetchedAt.After(last.FetchedAt) {
 			return ErrStale
 		}
 		if now, err = was.Entitled(look.Standing); err != nil {
@@ -232,7 +233,7 @@ func (t *Table) entitle(ctx context.Context, was, now tenant.Tenant, last tenant
 	if err != nil {
 		return err
 	}
-	over := now.Entitlement.State == tenant.Closed && !row.Billing.Standing.Living()
+	over := (now.Entitlement.State == tenant.Closed || now.PlanSource != tenant.ByStripe) && !row.Billing.Standing.Living()
 	writes := func(tx *dynamo.WriteTx) {
 		t.replace(tx, was, now, keys)
 		t.putBilling(tx, row, !over)
@@ -276,15 +277,15 @@ func billingFacts(t tenant.Tenant, b tenant.Billing) map[string]string {
 	return facts
 }
 
-// handOver changes who decides about a tenant's plan: the tenant comes into the
-// index of the billed or, if it still stands with Stripe as was read, leaves it.
-// What else the row has stays.
+// handOver changes who decides about a tenant's plan, if it still stands with Stripe
+// as was read where the operator is to. It is in the index of the billed then: one
+// whose plan the operator takes may have a page of Checkout open, and a look that
+// finds nothing left takes it out. What else the row has stays.
 func (t *Table) handOver(tx *dynamo.WriteTx, tn tenant.Tenant, stands billingRow) {
-	u := t.items.Update("PK", tenantPK(tn.ID)).Range("SK", billingSK)
-	if tn.PlanSource == tenant.ByStripe {
-		tx.Update(u.Set("GSI1PK", billedPK).Set("GSI1SK", tn.ID))
-		return
+	u := t.items.Update("PK", tenantPK(tn.ID)).Range("SK", billingSK).Set("GSI1PK", billedPK).Set("GSI1SK", tn.ID)
+	if tn.PlanSource != tenant.ByStripe {
+		is, args := stands.still()
+		u.If(is, args...)
 	}
-	is, args := stands.still()
-	tx.Update(u.Remove("GSI1PK", "GSI1SK").If(is, args...))
+	tx.Update(u)
 }

@@ -48,9 +48,9 @@ func (b Billing) TakeOver() error {
 }
 
 // Entitled returns the tenant with the plan that a standing at Stripe gives. One
-// that has it already, or is closed, stays as it is.
+// that has it already, is closed, or has its plan of the operator stays as it is.
 func (t Tenant) Entitled(s billing.Standing) (Tenant, error) {
-	if t.Entitlement.State == Closed || t.Entitlement.Plan == s.Plan {
+	if t.Entitlement.State == Closed || t.PlanSource != ByStripe || t.Entitlement.Plan == s.Plan {
 		return t, nil
 	}
 	source := ByStripe

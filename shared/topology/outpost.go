@@ -95,7 +95,7 @@ var Functions = []Function{
 	api("create-tenant", "Makes a tenant with its first API key.", use(Table, Get, Put), use(PlatformSecret, Read)),
 	api("list-tenants", "Lists the tenants.", use(TableIndex("GSI1"), Query), use(PlatformSecret, Read)),
 	api("get-tenant", "Reads one tenant.", use(Table, Get)),
-	api("update-tenant", "Changes a tenant's plan, limits or state.", use(Table, Get, Query, Put, Update), use(Queue(Wakeups), Send)),
+	api("update-tenant", "Changes a tenant's plan, limits or state.", use(Table, Get, Query, Put, Update), use(Queue(Wakeups), Send), use(Queue(StripeEvents), Send)),
 	api("close-tenant", "Closes a tenant for ever and ends its runs.", use(Table, Get, Query, Put, Update, Delete), use(TableIndex("GSI2"), Query), use(Queue(StripeEvents), Send)),
 
 	api("list-audit-exports", "Lists a tenant's exported audit trail.", use(Table, Get, Query), use(AuditObjects, Read), use(PlatformSecret, Read)),

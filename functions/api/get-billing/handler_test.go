@@ -39,9 +39,14 @@ func TestBillingTellsWhyThePlanIsWhatItIs(t *testing.T) {
 	enterprise := "enterprise"
 	w.EndAll(customer)
 	w.Sync("")
+	w.Pays("pro") // and nobody has looked when the plan is taken over
 	w.Change(tenant.Change{Plan: &enterprise})
 	if v := see(); v.Plan != "enterprise" || v.Source != "operator" || v.Sentence != "Who runs this Outpost has given the enterprise plan." {
 		t.Errorf("the operator's: %+v", v)
+	}
+	w.Sync("")
+	if v := see(); v.Plan != "enterprise" || v.Source != "operator" || !strings.Contains(v.Sentence, "has given the enterprise plan. A subscription is charged beside it") {
+		t.Errorf("the operator's, with a subscription: %+v", v)
 	}
 	w.Another("free")
 	if v := see(); v.Status != nil || v.Plan != "free" {

@@ -86,8 +86,7 @@ func (h handler) ask(ctx context.Context, customer string) (account billing.Acco
 	return account, ""
 }
 
-// compare lists what a sync would change: of a tenant whose plan is the operator's,
-// what it would change were it Stripe's. Before the first look nothing is recorded
+// compare lists what a sync would change. Before the first look nothing is recorded
 // of a subscription, and so nothing of it differs.
 func (v *page) compare(tn tenant.Tenant, known tenant.Billing, account billing.Account, standing billing.Standing) {
 	recorded, now := map[string]string{}, map[string]string{}
@@ -98,7 +97,7 @@ func (v *page) compare(tn tenant.Tenant, known tenant.Billing, account billing.A
 	if account.Deleted {
 		now["customer"] = ""
 	}
-	if tn.Entitlement.State != tenant.Closed { // which keeps the plan that it had
+	if tn.Entitlement.State != tenant.Closed && tn.PlanSource == tenant.ByStripe { // else it keeps the plan that it has
 		recorded["plan"], now["plan"] = tn.Entitlement.Plan, standing.Plan
 	}
 	for _, c := range audit.Diff(recorded, now) {
@@ -106,7 +105,7 @@ func (v *page) compare(tn tenant.Tenant, known tenant.Billing, account billing.A
 	}
 	switch {
 	case tn.PlanSource != tenant.ByStripe && len(account.Living()) > 0:
-		v.note("The operator decides about this tenant's plan, and it pays for a subscription all the same: end that at Stripe, or hand the plan over with plan_source stripe.")
+		v.note("The operator decides about this tenant's plan, and a subscription is charged beside it: the tenant ends it in the billing portal, you in Stripe's dashboard; or hand the plan over with plan_source stripe.")
 	case tn.PlanSource != tenant.ByStripe:
 		v.note("The operator decides about this tenant's plan, and no sync changes it: hand it over with plan_source stripe.")
 	case known.Customer == "":

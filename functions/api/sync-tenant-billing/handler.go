@@ -90,7 +90,7 @@ func (h handler) facts(ctx context.Context, tenantID string) (map[string]string,
 		out.Standing = &b.Standing.Sentence
 	}
 	if tn.PlanSource != tenant.ByStripe {
-		note := "The operator decides about this tenant's plan, so nothing was changed: hand it over with plan_source stripe."
+		note := "The operator decides about this tenant's plan, so it stays as it is: hand it over with plan_source stripe."
 		out.Note = &note
 	}
 	return facts, out, nil
@@ -117,6 +117,13 @@ func (a asked) Account(ctx context.Context, customer string) (billing.Account, e
 
 func (a asked) Quit(ctx context.Context, customer string) (billing.Account, error) {
 	return a.ask(ctx, customer, a.stripe.Quit)
+}
+
+func (a asked) ClosePages(ctx context.Context, customer string) error {
+	if err := a.stripe.Ready(ctx); err != nil {
+		return failed(err)
+	}
+	return failed(a.stripe.ClosePages(ctx, customer))
 }
 
 func (a asked) ask(ctx context.Context, customer string, what func(context.Context, string) (billing.Account, error)) (billing.Account, error) {

@@ -82,8 +82,12 @@ func TestTheOperatorsPlanIsNotTouched(t *testing.T) {
 	w.Pays("pro")
 	enterprise := "enterprise"
 	w.Change(tenant.Change{Plan: &enterprise})
-	if got := w.sync(); got.Changed || got.Plan != "enterprise" || got.Source != "operator" || got.Note == nil || w.Plan() != "enterprise" {
+	got := w.sync()
+	if got.Plan != "enterprise" || got.Source != "operator" || got.Note == nil || w.Plan() != "enterprise" || strings.Contains(fields(got), "plan:") || !strings.Contains(fields(got), "status:  → active") {
 		t.Errorf("%+v", got)
+	}
+	if got = w.sync(); got.Changed || w.Plan() != "enterprise" {
+		t.Errorf("again: %+v", got)
 	}
 }
 

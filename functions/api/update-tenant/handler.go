@@ -20,16 +20,23 @@ type waker interface {
 	Wake(ctx context.Context, tenant string) error
 }
 
+// teller has the tenant's customer at Stripe looked at.
+type teller interface {
+	Tell(ctx context.Context, tenantID string, by table.By)
+}
+
 type handler struct {
-	store store
-	waker waker
-	clock clock.Clock
+	store  store
+	waker  waker
+	teller teller
+	clock  clock.Clock
 }
 
 // handle changes what the body names, and leaves the rest as it is at that moment,
 // single overrides too: nobody's change is undone unseen. What waits under the old limits may start
 // under the new ones, so the scheduler is woken; a lost wakeup is made good by
-// the reaper.
+// the reaper. Where the operator has taken the plan the tenant's pages of Checkout
+// are to be closed: whoever paid one would pay for nothing.
 func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, error) {
 	var in struct {
 		Name, Email, Plan *string
@@ -41,7 +48,8 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 		return api.Response{}, err
 	}
 	change := tenant.Change{Name: in.Name, Email: in.Email, Plan: in.Plan, PlanSource: in.PlanSource, Limits: in.Limits, State: in.State}
-	changed, err := h.store.ChangeTenant(ctx, r.Path, r.By(h.clock.Now(), "tenant.update", r.Path), func(t tenant.Tenant) (tenant.Tenant, error) { return t.Apply(change) })
+	by := r.By(h.clock.Now(), "tenant.update", r.Path)
+	changed, err := h.store.ChangeTenant(ctx, r.Path, by, func(t tenant.Tenant) (tenant.Tenant, error) { return t.Apply(change) })
 	if errors.Is(err, tenant.ErrClosed) {
 		return api.Response{}, problem.New(problem.TenantClosed, "A closed tenant stays closed.").Because(err)
 	}
@@ -53,6 +61,9 @@ func (h handler) handle(ctx context.Context, r *api.Request) (api.Response, erro
 	}
 	if err := h.waker.Wake(ctx, changed.ID); err != nil {
 		slog.ErrorContext(ctx, "wake the scheduler", "tenant", changed.ID, "error", err)
+	}
+	if (in.Plan != nil || in.PlanSource != nil) && changed.PlanSource != tenant.ByStripe {
+		h.teller.Tell(ctx, changed.ID, by)
 	}
 	view, err := api.ViewTenant(changed)
 	if err != nil {

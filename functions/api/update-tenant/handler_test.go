@@ -39,8 +39,13 @@ func newWorld(t *testing.T) (*apitest.World, *apitest.Route, *bell) {
 	c := clock.NewManual(settlementtest.Start)
 	w := apitest.New(t, enginetest.Table(t, c), c, "pro")
 	b := &bell{}
-	return w, apitest.Serve(t, "PATCH", "/v1/tenants/{id}", handler{w.Table, b, c}.handle), b
+	return w, apitest.Serve(t, "PATCH", "/v1/tenants/{id}", handler{w.Table, b, quiet{}, c}.handle), b
 }
+
+// quiet is for tenants who have nothing at Stripe.
+type quiet struct{}
+
+func (quiet) Tell(context.Context, string, table.By) {}
 
 func TestALimitArrivesHoweverItsNumberIsWritten(t *testing.T) {
 	w, route, _ := newWorld(t)
@@ -194,7 +199,7 @@ func TestAPlanOfTheOperatorsIsTheOperatorsUnlessHandedOver(t *testing.T) {
 // the tenant is in the way.
 func TestAPlanIsNotTakenOverWhileASubscriptionLives(t *testing.T) {
 	w := entitlementtest.New(t)
-	route := apitest.Serve(t, "PATCH", "/v1/tenants/{id}", handler{w.Table, &bell{}, w.Clock}.handle)
+	route := apitest.Serve(t, "PATCH", "/v1/tenants/{id}", handler{w.Table, &bell{}, quiet{}, w.Clock}.handle)
 	ask := func(body string) apitest.Answer { return route.AsOperator(apitest.Request{ID: w.Tenant, Body: body}) }
 	customer := w.Pays("pro")
 	w.Sync("")

@@ -55,7 +55,7 @@ const (
 )
 
 // handle syncs first the tenants of events that Stripe could not deliver, then
-// all others about whose plan Stripe decides, in an order of each round's own: a
+// all others who stand with Stripe, in an order of each round's own: a
 // round that ends early leaves others behind than the next. A tenant that cannot
 // be synced does not stop the others, nor does a list of events that cannot be had.
 func (r reconciler) handle(ctx context.Context) error {
@@ -124,8 +124,8 @@ func (r reconciler) told(ctx context.Context, events []stripe.Event) (jobs []job
 	return jobs, owners, nil
 }
 
-// unheard counts the events about a plan that Stripe decides on, of which no
-// webhook has acted in time. The newest of a customer's is not among them, as this
+// unheard counts the events of tenants who are compared, of which no webhook has
+// acted in time. The newest of a customer's is not among them, as this
 // round has had it act; with every webhook lost the others are, for as long as they
 // are listed. An event that only another endpoint has not taken has acted.
 func (r reconciler) unheard(ctx context.Context, events []stripe.Event, owners map[string]string, billed []string) (n int, err error) {
@@ -162,7 +162,8 @@ func compared(billed []string, told []job) (jobs []job) {
 	return jobs
 }
 
-// billed are the tenants about whose plan Stripe decides.
+// billed are the tenants about whose plan Stripe decides, and those who may have left
+// something there before the operator did.
 func (r reconciler) billed(ctx context.Context) (all []string, err error) {
 	for after := ""; ; {
 		ids, next, err := r.store.BilledTenants(ctx, after, 1000)

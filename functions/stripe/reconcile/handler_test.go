@@ -185,17 +185,22 @@ func TestEventsOfWhichNoWebhookComesAreCounted(t *testing.T) {
 	for why, c := range map[string]struct {
 		act      bool // what is listed has acted: only another endpoint fails
 		operates bool // the plan is the operator's again
+		ended    bool // and no subscription is left
 		unheard  []bool
 	}{
-		"every webhook is lost":         {unheard: []bool{false, true, true, true}},
-		"another's endpoint fails":      {act: true, unheard: []bool{false, false, false, false}},
-		"the operator gives a plan now": {operates: true, unheard: []bool{false, false, false, false}},
+		"every webhook is lost":                {unheard: []bool{false, true, true, true}},
+		"another's endpoint fails":             {act: true, unheard: []bool{false, false, false, false}},
+		"the operator gives a plan now":        {operates: true, ended: true, unheard: []bool{false, false, false, false}},
+		"one is charged beside the operator's": {operates: true, unheard: []bool{false, true, true, true}},
 	} {
 		t.Run(why, func(t *testing.T) {
 			w := entitlementtest.New(t)
 			w.Fake.FailWebhooks(standin.WebhookFaults{Drop: 1})
-			w.Pays("pro")
+			customer := w.Pays("pro")
 			r, out := on(w)
+			if c.ended {
+				w.EndAll(customer)
+			}
 			if c.operates {
 				w.Change(tenant.Change{PlanSource: &operator})
 			}

@@ -121,13 +121,28 @@ func (p *payer) quietSince(lost int) {
 	}
 }
 
+// lookedAt is when the latest look at Stripe began.
+func (p *payer) lookedAt() time.Time {
+	p.t.Helper()
+	b, err := table.New(dynamodb.NewFromConfig(p.AWS), "outpost", clock.System).Billing(p.t.Context(), p.tenant)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return b.FetchedAt
+}
+
 // usesBilling makes the functions of billing do all that they do.
 func usesBilling(w *world, operator *world) {
 	w.t.Helper()
 	p := newPayer(w, operator)
-	for _, change := range []map[string]any{{"plan": "free"}, {"plan_source": "stripe"}} {
-		operator.must(http.StatusOK, "PATCH", "/v1/tenants/"+p.tenant, change)
+	before := p.lookedAt()
+	operator.must(http.StatusOK, "PATCH", "/v1/tenants/"+p.tenant, map[string]any{"plan": "free"})
+	for deadline := time.Now().Add(time.Minute); !p.lookedAt().After(before); <-clock.System.After(20 * time.Millisecond) { // for the plan that was taken
+		if time.Now().After(deadline) {
+			w.t.Fatal("nobody has looked")
+		}
 	}
+	operator.must(http.StatusOK, "PATCH", "/v1/tenants/"+p.tenant, map[string]any{"plan_source": "stripe"})
 	p.pays("enterprise")
 	p.on("enterprise")
 	p.quiet()

@@ -64,6 +64,17 @@ func (s *Shop) open(customer, plan string) (page string, err error) {
 	return outpost.Open(context.Background(), stripe.Checkout{Tenant: customer, Customer: customer, Price: *s.price(plan), SuccessURL: "https://a.example/"})
 }
 
+// ByHand makes a page of Checkout past Outpost, as somebody at Stripe's dashboard
+// does.
+func (s *Shop) ByHand(customer, plan string) (page string, err error) {
+	made, err := s.API.CheckoutSessions.New(&sdk.CheckoutSessionParams{Customer: &customer, Mode: sdk.String("subscription"), SuccessURL: sdk.String("https://a.example/"),
+		LineItems: []*sdk.CheckoutSessionLineItemParams{{Price: s.price(plan), Quantity: sdk.Int64(1)}}})
+	if err != nil {
+		return "", err
+	}
+	return made.URL, nil
+}
+
 // TryAgain has a customer whose first payment is not made go through Checkout
 // instead, and pay what is still asked for besides: before the page, and after it.
 func (s *Shop) TryAgain(customer, plan string) error {
