@@ -134,16 +134,29 @@ func (d Desk) Open(ctx context.Context, tenantID string, w Wish, by By) (url str
 	if err := d.Store.Intend(ctx, tenantID, intent); err != nil {
 		return "", err
 	}
-	customer := known.Customer
-	if customer == "" {
-		if customer, err = d.Stripe.Customer(ctx, tenantID, known.Deleted, tn.Name, tn.Email); err != nil {
-			return "", &Unavailable{err}
-		}
-	}
-	if customer, err = d.Store.BindCustomer(ctx, tenantID, customer, by("billing.customer", customer)); err != nil {
+	page := stripe.Checkout{Tenant: tenantID, Price: price, SuccessURL: d.Ways.Back(tenantID, w.SuccessURL), CancelURL: w.CancelURL}
+	if page.Customer, err = d.bind(ctx, tn, known, by); err != nil {
 		return "", err
 	}
-	url, err = d.Stripe.Open(ctx, stripe.Checkout{Tenant: tenantID, Customer: customer, Price: price, SuccessURL: d.Ways.Back(tenantID, w.SuccessURL), CancelURL: w.CancelURL})
+	rebind := func() error {
+		known, err := d.look(ctx, tenantID, intent.Audit.Actor)
+		if err == nil {
+			page.Customer, err = d.bind(ctx, tn, known, by)
+		}
+		return err
+	}
+	if tn.PlanSource != tenant.ByStripe && known.Customer != "" { // Stripe decides since now, and was not looked at
+		if err := rebind(); err != nil {
+			return "", err
+		}
+	}
+	url, err = d.Stripe.Open(ctx, page)
+	if errors.Is(err, stripe.ErrNoCustomer) { // deleted since the look
+		if err := rebind(); err != nil {
+			return "", err
+		}
+		url, err = d.Stripe.Open(ctx, page)
+	}
 	if errors.Is(err, stripe.ErrSubscribed) { // since the look at the candidate
 		if err := d.sync(ctx, tenantID, intent.Audit.Actor, "a Checkout that is not needed"); err != nil {
 			return "", err
@@ -197,13 +210,30 @@ func (d Desk) candidate(ctx context.Context, tenantID, actor string) (tn tenant.
 	if known.Customer == "" || tn.PlanSource != tenant.ByStripe {
 		return tn, known, nil
 	}
+	known, err = d.look(ctx, tenantID, actor)
+	return tn, known, err
+}
+
+// look returns how a tenant that has no subscription stands, by a look at Stripe.
+func (d Desk) look(ctx context.Context, tenantID, actor string) (known tenant.Billing, err error) {
 	if err := d.sync(ctx, tenantID, actor, "before Checkout"); err != nil {
-		return tn, known, err
+		return known, err
 	}
 	if known, err = d.Store.Billing(ctx, tenantID); err == nil && subscribed(known.Standing) {
 		err = stripe.ErrSubscribed
 	}
-	return tn, known, err
+	return known, err
+}
+
+// bind returns the customer that the tenant has from now on, about whose plan Stripe
+// decides from now on: a new one where it has none, or none any more.
+func (d Desk) bind(ctx context.Context, tn tenant.Tenant, known tenant.Billing, by By) (customer string, err error) {
+	if customer = known.Customer; customer == "" {
+		if customer, err = d.Stripe.Customer(ctx, tn.ID, known.Deleted, tn.Name, tn.Email); err != nil {
+			return "", &Unavailable{err}
+		}
+	}
+	return d.Store.BindCustomer(ctx, tn.ID, customer, by("billing.customer", customer))
 }
 
 // subscribed tells whether a subscription goes on that Checkout would double. One
