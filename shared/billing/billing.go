@@ -7,6 +7,7 @@
 package billing
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -173,7 +174,7 @@ func (a Account) Living() (living []Subscription) {
 const free = "free"
 
 // Decide returns the standing that subscriptions give at a time. Of several the
-// one with the dearest plan decides, then the newest. A living subscription to a
+// one with the dearest plan decides, then one that has not ended, then the newest. A living subscription to a
 // price that the table does not have is an error: no plan is guessed.
 func Decide(subs []Subscription, prices Prices, now time.Time) (Standing, error) {
 	best := Standing{Plan: free, Sentence: "No subscription: the free plan."}
@@ -183,13 +184,21 @@ func Decide(subs []Subscription, prices Prices, now time.Time) (Standing, error)
 		if err != nil {
 			return Standing{}, err
 		}
-		dearer := Cost(s.Plan) - Cost(best.Plan)
-		if newer := sub.Created.Compare(decided.Created); decided.ID == "" || dearer > 0 || dearer == 0 && (newer > 0 || newer == 0 && sub.ID > decided.ID) {
+		before := cmp.Or(Cost(s.Plan)-Cost(best.Plan), living(sub)-living(decided), sub.Created.Compare(decided.Created), cmp.Compare(sub.ID, decided.ID))
+		if decided.ID == "" || before > 0 {
 			best, decided = s, sub
 		}
 	}
 	best.beside(decided, subs)
 	return best, nil
+}
+
+// living is 1 for a subscription that has not ended, else 0.
+func living(s Subscription) int {
+	if s.Status.Over() {
+		return 0
+	}
+	return 1
 }
 
 // beside adds that others go on beside the subscription that decides: there should

@@ -89,7 +89,7 @@ func Page(cases []Case) string {
 
 Written by the test of package shared/billing from the code that decides; do not edit. Stripe's latest objects decide, however its webhooks arrive. The clock
 decides one thing: after a failed payment the plan stays for 7 days, counted from when the oldest open invoice was first owed. Of several subscriptions the one
-with the dearest plan decides, then the newest.
+with the dearest plan decides, then one that has not ended, then the newest.
 
 A tenant begins with ` + "`POST /v1/billing/checkout`" + ` (` + "`outpost billing checkout PLAN`" + `), on a page of Stripe's, and is on the plan when it comes back from there. From then on it says which
 plan it wants by ` + "`POST /v1/billing/plan`" + ` (` + "`outpost billing plan PLAN`" + `), as often as it likes; ` + "`GET /v1/billing`" + ` has the sentence of the table.
@@ -97,7 +97,7 @@ plan it wants by ` + "`POST /v1/billing/plan`" + ` (` + "`outpost billing plan P
 - **A dearer plan** begins at once. The difference for the rest of the period is charged; where the card fails, the plan stays as it was, and the dearer one begins if
   its invoice is paid in the billing portal within 23 hours.
 - **A cheaper plan** begins at the end of the period.
-- **The plan free** ends the subscription at the end of the period. Until Stripe ends it the plan stays.
+- **The plan free** ends every subscription at the end of its period, and at once one of which nothing was paid. Until Stripe ends it the plan stays.
 - **The plan that there is** takes back an end, or a cheaper plan, that was to come. It changes no price.
 - **A price of the past**, at which a plan is not sold any more, gives the plan for as long as it is paid. A change to another plan is to the price that is sold, and so is the way back.
 - **Cards, invoices and what is owed** are in the billing portal (` + "`POST /v1/billing/portal`" + `, ` + "`outpost billing portal`" + `). Who owes for one paid plan cannot change to another before that is paid.

@@ -10,7 +10,9 @@ import (
 	standin "outpost/infra/local/stripe"
 	"outpost/infra/local/stripe/entitlementtest"
 	"outpost/infra/local/stripe/lives"
+	"outpost/shared/billing"
 	"outpost/shared/checkout"
+	"outpost/shared/stripe"
 )
 
 // shop reaches Stripe past Outpost, as its dashboard does.
@@ -111,4 +113,28 @@ func TestWhoseFirstPaymentIsMissingMayLeaveOrTryAgain(t *testing.T) {
 	if w.Sync(""); w.living() != 1 || w.Plan() != "enterprise" || w.charged() != 19900 {
 		t.Errorf("%d go on, on the plan %s for %d cents", w.living(), w.Plan(), w.charged())
 	}
+}
+
+// An old subscription that is owed for, and gives nothing, beside a newer one that has
+// ended: every route speaks of the old one, and it can be left.
+func TestWhatIsOwedIsFoundBehindWhatHasEnded(t *testing.T) {
+	w := newWorld(t)
+	w.subscribed("pro")
+	w.Must(w.Fake.SetCard(w.customer(), standin.FailingCard))
+	w.Advance(38 * day) // renewed, and past its grace
+	old := w.Fake.Subscriptions(w.customer())[0]
+	w.second("enterprise")
+	w.Must(w.Stripe.Cancel(w.T.Context(), w.Fake.Subscriptions(w.customer())[0].ID))
+	w.Must(w.Fake.SetCard(w.customer(), standin.FailingCard))
+	w.Sync("")
+	if s := w.standing(); w.Plan() != "free" || s.Subscription != old.ID || s.Status != "past_due" {
+		t.Fatalf("on the plan %s, %+v", w.Plan(), s)
+	}
+	if _, err := w.open("pro"); !errors.Is(err, stripe.ErrSubscribed) {
+		t.Errorf("a page: %v", err)
+	}
+	if err := w.change("enterprise"); !errors.Is(err, billing.ErrUnpaid) {
+		t.Errorf("another plan: %v", err)
+	}
+	w.Must(w.change("free"))
 }
