@@ -17,7 +17,7 @@ func TestWhoseCustomerWasDeletedBesideTheOperatorsPlanGetsAPageThatWorks(t *test
 	for why, before := range map[string]func(w *world){
 		"a page is open":   func(w *world) { _, err := w.open("pro"); w.Must(err) },
 		"no page is open":  func(w *world) { w.subscribed("pro"); w.EndAll(w.customer()); w.Sync("") },
-		"it still pays":    func(w *world) { w.subscribed("pro") },
+		"it still pays":    func(w *world) { w.Pays("pro") }, // and nobody has looked
 		"nobody has asked": func(w *world) { w.Must(w.registers()) },
 	} {
 		w := newWorld(t)
@@ -41,11 +41,12 @@ func (w *world) registers() error {
 	return err
 }
 
-// The operator's plan free hides no subscription that still runs: it is found before
-// a page is opened, and the tenant is on its plan.
+// The operator's plan free hides no subscription that runs and that nobody had seen
+// when the plan was taken: it is found before a page is opened, and the tenant is on
+// its plan.
 func TestWhatStillRunsBesideTheOperatorsPlanIsFoundByCheckout(t *testing.T) {
 	w := newWorld(t)
-	w.subscribed("pro")
+	w.Pays("pro")
 	free := "free"
 	w.Change(tenant.Change{Plan: &free})
 	if _, err := w.open("enterprise"); !errors.Is(err, stripe.ErrSubscribed) || w.Plan() != "pro" || w.charged() != 2900 {
