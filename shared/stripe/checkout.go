@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	sdk "github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/checkout/session"
 
 	"outpost/shared/billing"
 )
@@ -86,14 +87,19 @@ func (c *Client) round(ctx context.Context, w Checkout, t *turn) (url string, er
 // made only when all before it are closed, so that what is open is among them.
 const recent = 20
 
+// newest lists a customer's newest sessions, by one call.
+func (c *Client) newest(ctx context.Context, customer string) *session.Iter {
+	list := &sdk.CheckoutSessionListParams{Customer: &customer}
+	list.Context = ctx
+	list.Limit, list.Single = sdk.Int64(recent), true
+	return c.api.CheckoutSessions.List(list)
+}
+
 // sessions expires the customer's open sessions but the one that is wished for,
 // and returns that and the id of the latest of all. Without a price none is.
 func (c *Client) sessions(ctx context.Context, w Checkout) (latest string, same *sdk.CheckoutSession, err error) {
-	list := &sdk.CheckoutSessionListParams{Customer: &w.Customer}
-	list.Context = ctx
-	list.Limit, list.Single = sdk.Int64(recent), true
 	latest = "none"
-	it := c.api.CheckoutSessions.List(list)
+	it := c.newest(ctx, w.Customer)
 	for it.Next() {
 		s := it.CheckoutSession()
 		if latest == "none" {

@@ -48,10 +48,7 @@ func (c *Client) quit(ctx context.Context, customer string) (billing.Account, er
 // ClosePages closes the customer's open pages that Outpost has opened. One that was
 // paid before it could be closed is no error: the subscription tells of it.
 func (c *Client) ClosePages(ctx context.Context, customer string) error {
-	list := &sdk.CheckoutSessionListParams{Customer: &customer}
-	list.Context = ctx
-	list.Limit = sdk.Int64(100)
-	it := c.api.CheckoutSessions.List(list)
+	it := c.newest(ctx, customer)
 	for it.Next() {
 		s := it.CheckoutSession()
 		if s.Status != sdk.CheckoutSessionStatusOpen || s.Metadata["tenant"] == "" {
